@@ -1,0 +1,39 @@
+"""filterscope: train convolutional networks whose filters mean something; look inside any of them.
+
+Nothing heavy is imported before it is used: ``import filterscope`` itself imports no torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from filterscope.core.lazy import lazy_members
+
+if TYPE_CHECKING:
+    from filterscope import metrics
+    from filterscope.gates import ClassGate, GatedClassifier, fixed_gate, gate_penalty
+    from filterscope.runs import from_pretrained, load_run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClassGate",
+    "GatedClassifier",
+    "__version__",
+    "fixed_gate",
+    "from_pretrained",
+    "gate_penalty",
+    "load_run",
+    "metrics",
+]
+
+__getattr__, __dir__ = lazy_members(
+    __name__,
+    {
+        "ClassGate": f"{__name__}.gates.gate",
+        "GatedClassifier": f"{__name__}.gates.classifier",
+        "fixed_gate": f"{__name__}.gates.fixed",
+        "from_pretrained": f"{__name__}.runs",
+        "gate_penalty": f"{__name__}.gates.penalty",
+        "load_run": f"{__name__}.runs",
+        "metrics": f"{__name__}.metrics",
+    },
+)
