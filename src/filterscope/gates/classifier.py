@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import torch
@@ -14,6 +15,12 @@ from torch.overrides import TorchFunctionMode
 from filterscope.core.contexts import captured_features, evaluating, forward_hook, pool_features
 from filterscope.core.gate_points import GatePoint, gate_point
 from filterscope.core.layers import find_layer
+from filterscope.core.pretrained import (
+    load_strictly,
+    read_pretrained_config,
+    read_tensors,
+    write_pretrained,
+)
 from filterscope.gates.gate import ClassGate
 
 Activation = Callable[[Tensor], Tensor] | None
@@ -170,6 +177,55 @@ class GatedClassifier(nn.Module):
         """Take the hook off and give the plain classifier back; this wrapper is then of no use."""
         self._handle.remove()
         return self.model
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write this network as a folder: ``config.json``, ``model`` and ``gate.safetensors``.
+
+        The classifier's weights keep their own keys, so that they load without this library.
+
+        Args:
+            path: The folder; made if absent.
+        """
+        config = {
+            "kind": "gated-classifier",
+            "architecture": getattr(self.model, "filterscope_architecture", None),
+            "layer": self.layer_name,
+            "num_classes": self.gate.num_classes,
+            "num_filters": self.gate.num_filters,
+            "density_bound": self.gate.density_bound,
+            "learnable": self.gate.learnable,
+            "rectified": self.activation is not None,
+        }
+        write_pretrained(
+            path, config, {"model": self.model.state_dict(), "gate": self.gate.state_dict()}
+        )
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, model: nn.Module) -> GatedClassifier:
+        """Fill `model` with the weights of a saved network and gate it as it was.
+
+        `filterscope.from_pretrained` also builds the model, for architectures it knows.
+
+        Args:
+            path: A folder that `save_pretrained` wrote.
+            model: A network of the same architecture.
+
+        Returns:
+            The gated network, in eval mode.
+
+        Raises:
+            FileNotFoundError: A file is missing.
+            ValueError: A file is damaged, or of another architecture.
+        """
+        config = read_pretrained_config(path)
+        if config.get("kind") != "gated-classifier":
+            raise ValueError(f"{path} holds a {config.get('kind')!r}, not a gated classifier")
+        gate = ClassGate(config["num_classes"], config["num_filters"], config["density_bound"])
+        gate.matrix.requires_grad_(config["learnable"])
+        for part, module in (("model", model), ("gate", gate)):
+            load_strictly(module, read_tensors(Path(path) / f"{part}.safetensors"), str(path))
+        activation: Activation = torch.relu if config["rectified"] else None
+        return cls(model, config["layer"], gate=gate, activation=activation).eval()
 
     def _run(self, mode: Mode, x: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Run the classifier with the hook switched on; give its output and pooled features."""

@@ -40,7 +40,9 @@ def gate_penalty(gate: ClassGate, kind: PenaltyKind = "l1") -> Tensor:
     if kind not in get_args(PenaltyKind):
         raise ValueError(f"`kind` must be one of {', '.join(get_args(PenaltyKind))}, got {kind!r}")
     with torch.autocast(gate.matrix.device.type, enabled=False):
-        excess = torch.relu(gate.matrix.float().abs().sum() - gate.l1_bound)
+        # never below float32, where 640 entries would no longer add up
+        wide = torch.promote_types(gate.matrix.dtype, torch.float32)
+        excess = torch.relu(gate.matrix.to(wide).abs().sum() - gate.l1_bound)
         if kind == "l1":
             return excess
         if kind == "l2":

@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` and `make test`. Each makes .venv, installs, and does its job.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+NEEDED_GB := 8
+
+.PHONY: demo test test-all lint bench docs clean
+.DELETE_ON_ERROR:
+
+demo: .install-core.stamp
+	$(BIN)/filterscope demo --out demo --overwrite
+
+test: .install-dev.stamp
+	$(BIN)/python -m pytest -m "not full"
+
+test-all: .install-dev.stamp
+	$(BIN)/python -m pytest
+
+lint: .install-dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .install-dev.stamp
+	$(BIN)/python benchmarks/mutual_information.py
+	$(BIN)/python benchmarks/gated_step.py
+	$(BIN)/python benchmarks/epoch.py
+
+docs: .install-dev.stamp
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) .install-*.stamp site demo
+
+# The development install holds the core one, so either serves the demo.
+.install-core.stamp: pyproject.toml
+	@test -e .install-dev.stamp -a .install-dev.stamp -nt pyproject.toml || sh tools/install.sh "$(PYTHON)" "$(VENV)" "." $(NEEDED_GB)
+	@touch $@
+
+.install-dev.stamp: pyproject.toml
+	@sh tools/install.sh "$(PYTHON)" "$(VENV)" ".[dev]" $(NEEDED_GB)
+	@touch $@

@@ -1,0 +1,42 @@
+"""filterscope compare: put runs side by side in one HTML report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filterscope.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from filterscope.report import Comparison
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    parser = Parser(
+        "compare",
+        "Put runs side by side. Runs that differ only in their seed form one side, "
+        "with mean and spread.",
+    )
+    parser.add_argument("runs", nargs="+", type=str, help="two or more run folders")
+    parser.add_argument("--out", type=str, default="report.html", help="the HTML file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file in --out")
+    arguments = parser.parse(words)
+    out = Path(arguments.out)
+    if out.exists() and not arguments.overwrite:
+        raise FileExistsError(f"{out} exists; replace it with --overwrite, or name another file")
+
+    from filterscope.report import compare_runs, write_report
+    from filterscope.runs import load_run
+
+    comparison = compare_runs([load_run(path) for path in arguments.runs])
+    write_report(comparison, out)
+    show(comparison)
+    print(f"report: {out}")
+    return 0
+
+
+def show(comparison: Comparison) -> None:
+    """Print the comparison's table."""
+    print(comparison.console_table())

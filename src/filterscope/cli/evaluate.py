@@ -1,0 +1,57 @@
+"""filterscope evaluate: measure a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from filterscope.cli.parser import Parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    parser = Parser("evaluate", "Measure a run: accuracy, filters, gate; write its report.")
+    parser.add_argument("run", type=str, help="the run folder")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--batch_size", type=int, default=256, help="images at once")
+    parser.add_argument(
+        "--balanced",
+        type=bool | None,
+        help="MI with as many negatives as positives; default: from 100 classes on",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the estimator's noise")
+    arguments = parser.parse(words)
+    measure(
+        Path(arguments.run),
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+        balanced=arguments.balanced,
+        seed=arguments.seed,
+    )
+    return 0
+
+
+def measure(
+    path: Path,
+    *,
+    device: str = "auto",
+    batch_size: int = 256,
+    balanced: bool | None = None,
+    seed: int = 0,
+) -> None:
+    """Measure the run in a folder, write its evaluation and report, and print the table."""
+    from filterscope.cli.compare import show
+    from filterscope.evaluation import evaluate_run
+    from filterscope.report import compare_runs, write_report
+    from filterscope.runs import RunFolder, load_run
+
+    run = load_run(path)
+    evaluation = evaluate_run(
+        run, device=device, batch_size=batch_size, balanced=balanced, seed=seed
+    )
+    evaluation.save(path)
+    comparison = compare_runs([load_run(path)])
+    report = RunFolder(path).report
+    write_report(comparison, report)
+    show(comparison)
+    print(f"report: {report}")

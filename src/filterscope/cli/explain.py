@@ -1,0 +1,38 @@
+"""filterscope explain: which filters made this run say this about an image."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from filterscope.cli.parser import Parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    parser = Parser(
+        "explain", "Tell a run's prediction for images, and the filters that carried it."
+    )
+    parser.add_argument("run", type=str, help="the run folder")
+    parser.add_argument("images", nargs="+", type=str, help="image files, or folders of them")
+    parser.add_argument("--top", type=int, default=5, help="number of filters to name")
+    parser.add_switch("csv", False, "one line an image and filter, for other programs")
+    arguments = parser.parse(words)
+
+    from filterscope.evaluation import explain_images
+    from filterscope.runs import load_run
+
+    run = load_run(arguments.run)
+    explanations = explain_images(
+        run, [Path(image) for image in arguments.images], top_filters=arguments.top
+    )
+    if arguments.csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(explanations[0].columns)
+        for explanation in explanations:
+            writer.writerows(explanation.rows())
+    else:
+        print("\n\n".join(str(explanation) for explanation in explanations))
+    return 2 if any(explanation.error for explanation in explanations) else 0

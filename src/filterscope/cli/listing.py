@@ -1,0 +1,75 @@
+"""filterscope list: what there is to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from filterscope.cli.parser import Parser
+from filterscope.core.names import unknown_name
+
+WHAT = ("models", "layers", "datasets", "presets")
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    parser = Parser("list", "List models, the layers of a model, data sets or presets.")
+    parser.add_argument("what", type=str, help=", ".join(WHAT))
+    parser.add_argument(
+        "name",
+        type=str,
+        nargs="?",
+        help="a pattern of model names such as 'resnet*', or the model whose layers are asked for",
+    )
+    arguments = parser.parse(words)
+    if arguments.what not in WHAT:
+        raise unknown_name("list", arguments.what, WHAT)
+    for line in {
+        "models": _models,
+        "layers": _layers,
+        "datasets": _datasets,
+        "presets": _presets,
+    }[arguments.what](arguments.name):
+        print(line)
+    return 0
+
+
+def _models(pattern: str | None) -> list[str]:
+    from filterscope.models import list_models
+
+    names = list_models(pattern or "*")
+    if not names:
+        raise unknown_name("model", pattern or "*", list_models("*"))
+    return names
+
+
+def _layers(name: str | None) -> list[str]:
+    if name is None:
+        raise ValueError("`filterscope list layers MODEL` needs the name of a model")
+    import torch
+
+    from filterscope.core.gate_points import gate_point
+    from filterscope.models import create_model
+
+    with torch.device("meta"):
+        model = create_model(name, 1000)
+    known = gate_point(model)
+    lines = []
+    for layer, module in model.named_modules():
+        if layer:
+            mark = ""
+            if known is not None and layer == known.layer:
+                mark = f"   <- gated by default, {known.num_filters} filters"
+            lines.append(f"{layer:<32} {type(module).__name__}{mark}")
+    return lines
+
+
+def _datasets(_: str | None) -> list[str]:
+    from filterscope.data import describe_dataset, list_datasets
+
+    return [f"{name:<14} {describe_dataset(name)}" for name in list_datasets()]
+
+
+def _presets(_: str | None) -> list[str]:
+    from filterscope.training.presets import PRESETS
+
+    return [f"{name:<18} {preset.summary}" for name, preset in PRESETS.items()]

@@ -1,0 +1,82 @@
+"""The parser that all verbs share."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import jsonargparse
+
+from filterscope.core.names import unknown_name
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """jsonargparse's parser with one-line errors and near names; flags take - and _ alike."""
+
+    def __init__(self, verb: str, description: str, **options: Any) -> None:
+        self.switches: set[str] = set()
+        self.lists: set[str] = set()
+        super().__init__(
+            prog=f"filterscope {verb}",
+            description=description,
+            allow_abbrev=False,
+            formatter_class=jsonargparse.DefaultHelpFormatter,
+            **options,
+        )
+
+    def parse(self, words: Sequence[str]) -> jsonargparse.Namespace:
+        """Parse a verb's words.
+
+        Beyond jsonargparse: a switch may stand alone (``--download``), a list takes its items
+        with spaces (``--freeze layer1 layer2``), and ``--config`` applies before all flags,
+        wherever it stands.
+        """
+        joined: list[str] = []
+        configs: list[str] = []
+        rest = [self._underscored(word) for word in words]
+        while rest:
+            word = rest.pop(0)
+            count = next((i for i, w in enumerate(rest) if w.startswith("--")), len(rest))
+            if word == "--config" and count:
+                configs.append(f"{word}={rest.pop(0)}")
+            elif word in self.switches and (not count or rest[0] not in ("true", "false")):
+                joined.append(f"{word}=true")
+            elif word in self.lists and count and not rest[0].startswith("["):
+                joined.append(f"{word}=[{', '.join(rest[:count])}]")
+                del rest[:count]
+            else:
+                joined.append(word)
+        return self.parse_args([*configs, *joined])
+
+    def add_switch(self, name: str, default: bool, text: str) -> None:
+        """Add a flag that stands alone or takes true or false."""
+        self.add_argument(f"--{name}", type=bool, default=default, help=text)
+        self.switches.add(f"--{name}")
+
+    def add_settings(self, settings: type) -> None:
+        """Add a flag for each field of a dataclass."""
+        self.add_class_arguments(settings, as_group=True)
+        for field in dataclasses.fields(settings):
+            if isinstance(field.default, bool):
+                self.switches.add(f"--{field.name}")
+            elif "tuple" in str(field.type):
+                self.lists.add(f"--{field.name}")
+
+    def error(self, message: str, *_: Any, **__: Any) -> NoReturn:  # type: ignore[override]
+        """Print one line and exit with 2."""
+        unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
+        if unknown:
+            flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+            message = str(
+                unknown_name("argument", unknown[1].split("=")[0], flags, f"{self.prog} --help")
+            )
+        print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
+        raise SystemExit(2)
+
+    def _underscored(self, word: str) -> str:
+        flag, equals, value = word.partition("=")
+        known = flag.replace("-", "_").replace("__", "--", 1)
+        return known + equals + value if known in self._option_string_actions else word

@@ -1,0 +1,39 @@
+"""Running a verb: bad input ends in one line, never in a traceback."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+
+from filterscope.core.names import unknown_name
+
+
+def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
+    """Import the verb's module, run it, and turn errors into one line and an exit code."""
+    if verb not in verbs:
+        return _fail("filterscope", unknown_name("verb", verb, verbs, "filterscope --help"))
+    module = importlib.import_module(f"filterscope.cli.{verb if verb != 'list' else 'listing'}")
+    with warnings.catch_warnings():
+        if "FILTERSCOPE_TRACEBACK" not in os.environ:
+            warnings.filterwarnings("ignore", module=r"(torch|lightning)")
+        try:
+            code: int | None = module.run(words)
+            return code or 0
+        except KeyboardInterrupt:
+            print("\nstopped", file=sys.stderr)
+            return 130
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            if "FILTERSCOPE_TRACEBACK" in os.environ:
+                raise
+            return _fail(f"filterscope {verb}", error)
+
+
+def _fail(program: str, error: BaseException) -> int:
+    """Print one line about an error; FILTERSCOPE_TRACEBACK=1 shows the whole of it."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    print(f"{program}: error: {' '.join(text.split())}", file=sys.stderr)
+    return 2

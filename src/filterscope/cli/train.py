@@ -1,0 +1,81 @@
+"""filterscope train: train a network and write its run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filterscope.cli.parser import Parser
+from filterscope.training.presets import preset
+from filterscope.training.settings import TrainSettings
+
+
+def make_parser(defaults: dict[str, Any] | None = None) -> Parser:
+    """Make the verb's parser; `defaults` are a preset's settings."""
+    parser = Parser("train", "Train a network, standard or gated, and write its run folder.")
+    parser.add_argument(
+        "--preset", type=str | None, help="settings by name, see filterscope list presets"
+    )
+    parser.add_argument("--config", action="config", help="YAML file with settings")
+    parser.add_argument(
+        "--out", type=str | None, help="the run folder; default runs/DATA-MODEL-METHOD-sSEED"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in --out")
+    parser.add_switch("evaluate", True, "measure the trained network and write its report")
+    parser.add_settings(TrainSettings)
+    if defaults:
+        parser.set_defaults(defaults)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = parse(words)
+    settings = TrainSettings.from_dict(
+        {name: getattr(arguments, name) for name in TrainSettings().to_dict()}
+    )
+    out = Path(arguments.out or default_folder(settings))
+    from filterscope.training.loop import train  # imports torch, which --help does not wait for
+
+    try:
+        train(settings, out, resume=arguments.resume, overwrite=arguments.overwrite, progress=True)
+    except KeyboardInterrupt:
+        print(f"\nstopped; go on with: filterscope train --resume --out {out}")
+        return 130
+    if arguments.evaluate:
+        from filterscope.cli.evaluate import measure
+
+        measure(out)
+    else:
+        print(out)
+    return 0
+
+
+def parse(words: Sequence[str]) -> Any:
+    """Parse in the order defaults < --preset < --config < flags.
+
+    With --resume the stored settings of the run come in the place of the preset's.
+    """
+    words = list(words)
+    silent = [word for word in words if not word.startswith(("--print_config", "--print-config"))]
+    first = make_parser().parse(silent)
+    if first.resume:
+        if first.out is None:
+            raise ValueError("--resume needs --out FOLDER, the run to go on with")
+        from filterscope.runs.folder import RunFolder
+
+        return make_parser(RunFolder(Path(first.out)).read_config()).parse(words)
+    if first.preset is None:
+        return make_parser().parse(words)
+    named = make_parser(preset(first.preset)).parse(silent)
+    # A recipe's baseline may differ in more than the method: look again once the method is known.
+    return make_parser(preset(first.preset, named.method)).parse(words)
+
+
+def default_folder(settings: TrainSettings) -> str:
+    """Name the run folder after what is trained."""
+    data = settings.data.removeprefix("folder:").rstrip("/").rsplit("/", 1)[-1]
+    model = settings.model.replace(":", "-").replace("/", "-")
+    return f"runs/{data}-{model}-{settings.method}-s{settings.seed}"

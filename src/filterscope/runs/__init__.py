@@ -1,0 +1,26 @@
+"""The run folder, written and read.
+
+A training run is a folder that anybody can read without this library: its settings as YAML, its
+history as CSV, its weights as safetensors, its measurements as JSON and npz.
+"""
+
+from typing import TYPE_CHECKING
+
+from filterscope.core.lazy import lazy_members
+
+if TYPE_CHECKING:
+    from filterscope.runs.folder import RunFolder
+    from filterscope.runs.load import Run, load_run
+    from filterscope.runs.pretrained import from_pretrained
+
+__all__ = ["Run", "RunFolder", "from_pretrained", "load_run"]
+
+__getattr__, __dir__ = lazy_members(
+    __name__,
+    {
+        "Run": f"{__name__}.load",
+        "RunFolder": f"{__name__}.folder",
+        "from_pretrained": f"{__name__}.pretrained",
+        "load_run": f"{__name__}.load",
+    },
+)

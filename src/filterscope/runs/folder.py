@@ -1,0 +1,178 @@
+"""Names and plain files of a run folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from filterscope.core.files import read_json, write_text
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that holds one training run; knows its files' names, reads and writes the texts.
+
+    Args:
+        path: The folder.
+
+    Example:
+        >>> RunFolder(Path("runs/gated")).config.name
+        'config.yaml'
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Every setting, resolved; a valid ``--config``."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch, both paths."""
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Everything that is needed to resume."""
+        return self.path / "last.ckpt"
+
+    @property
+    def weights(self) -> Path:
+        """The classifier's weights, with its own keys."""
+        return self.path / "model.safetensors"
+
+    @property
+    def gate(self) -> Path:
+        """The gate's matrix."""
+        return self.path / "gate.safetensors"
+
+    @property
+    def classes(self) -> Path:
+        """What the network answers with: class names, layer and preprocessing."""
+        return self.path / "classes.json"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, seed, git commit, device, threads."""
+        return self.path / "environment.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """Every metric, with its settings and sample counts."""
+        return self.path / "evaluation.json"
+
+    @property
+    def arrays(self) -> Path:
+        """Gate, MI and confusion matrices and what else is large."""
+        return self.path / "arrays.npz"
+
+    @property
+    def report(self) -> Path:
+        """The page about this run."""
+        return self.path / "report.html"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that a run may write."""
+        return (
+            self.config,
+            self.metrics,
+            self.checkpoint,
+            self.weights,
+            self.gate,
+            self.classes,
+            self.environment,
+            self.evaluation,
+            self.arrays,
+            self.report,
+        )
+
+    def create(self, *, overwrite: bool = False) -> None:
+        """Make the folder for a new run.
+
+        Args:
+            overwrite: Delete an earlier run's files in it; files that no run writes stay.
+
+        Raises:
+            FileExistsError: The folder holds something and `overwrite` is off, or it holds files
+                that are no run's.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise FileExistsError(f"{self.path} is a file; name a folder for the run")
+        present = list(self.path.iterdir()) if self.path.exists() else []
+        if present and not self.config.exists():
+            raise FileExistsError(f"{self.path} holds files that are no run's; name another folder")
+        if present and not overwrite:
+            raise FileExistsError(
+                f"{self.path} holds a run; continue it with --resume, replace it with --overwrite, "
+                "or name another folder"
+            )
+        for file in self.files:
+            file.unlink(missing_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the settings."""
+        write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+    def read_config(self) -> dict[str, Any]:
+        """Read the settings.
+
+        Raises:
+            FileNotFoundError: The folder is no run folder.
+            ValueError: The file is damaged.
+        """
+        if not self.config.is_file():
+            raise FileNotFoundError(
+                f"{self.path} is no run folder: it has no config.yaml (make one with "
+                "`filterscope train --out FOLDER`)"
+            )
+        try:
+            config = yaml.safe_load(self.config.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{self.config} is not readable as YAML: {error}") from error
+        if not isinstance(config, dict):
+            raise ValueError(f"{self.config} must hold settings by name, got {type(config).__name__}")
+        return config
+
+    def write_metrics(self, rows: Sequence[Row]) -> None:
+        """Write the history, one row an epoch."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["epoch"])
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.metrics, text.getvalue())
+
+    def read_metrics(self) -> list[Row]:
+        """Read the history; numbers as int or float, empty cells as None."""
+        if not self.metrics.is_file():
+            return []
+        with self.metrics.open(newline="") as file:
+            return [{key: _number(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
+
+    def read_json(self, file: Path) -> dict[str, Any] | None:
+        """Read one of the folder's JSON files, None where it was not written yet."""
+        if not file.is_file():
+            return None
+        value: dict[str, Any] = read_json(file)
+        return value
+
+
+def _number(cell: str | None) -> Any:
+    if cell is None or cell == "":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return cell

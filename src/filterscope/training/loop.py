@@ -1,0 +1,329 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+from torch.nn import functional as F
+
+from filterscope.core.contexts import evaluating
+from filterscope.core.files import write_json
+from filterscope.core.pretrained import write_tensors
+from filterscope.data import ImageDataset, batches, class_weights, load_dataset, num_batches
+from filterscope.runs.environment import describe_environment
+from filterscope.runs.folder import Row, RunFolder
+from filterscope.runs.load import dataset_arguments
+from filterscope.training.checkpoint import (
+    refuse_other_settings,
+    restore_checkpoint,
+    write_checkpoint,
+)
+from filterscope.training.losses import EpochCounts, step_loss
+from filterscope.training.network import Network, build_network, set_train_mode
+from filterscope.training.optimizers import Optimizers, make_optimizers, set_learning_rate
+from filterscope.training.progress import ConsoleReporter, Reporter, Silent
+from filterscope.training.schedule import gate_learning_rate, learning_rate_factor, phase_of
+from filterscope.training.settings import TrainSettings
+
+
+def train(
+    settings: TrainSettings,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+    dataset: ImageDataset | None = None,
+) -> Path:
+    """Train a network and write its run folder.
+
+    Args:
+        settings: Everything about the run.
+        out: The run folder.
+        resume: Go on with the run in `out` after its last finished epoch; the result is the same
+            as if it had never stopped.
+        overwrite: Replace the run in `out`.
+        progress: Show a bar and one line an epoch on standard error.
+        dataset: The data, when it is loaded already; else it is loaded by the settings.
+
+    Returns:
+        The run folder, for `load_run`.
+
+    Raises:
+        FileExistsError: `out` holds something and neither `resume` nor `overwrite` is given.
+        FileNotFoundError: Nothing to resume, or data that is not there.
+        ValueError: Settings, data or weights that do not fit; `TrainingDiverged` when the loss is
+            no longer finite.
+
+    Example:
+        >>> import tempfile
+        >>> settings = TrainSettings(model="resnet20", epochs=1, limit=64, limit_test=32)
+        >>> folder = train(settings, tempfile.mkdtemp() + "/run")
+        >>> sorted(path.name for path in folder.iterdir())
+        ['classes.json', 'config.yaml', 'environment.json', 'last.ckpt', 'metrics.csv',
+         'model.safetensors']
+    """
+    folder = RunFolder(Path(out))
+    if int(os.environ.get("RANK", "0")) == 0:  # under torchrun, one process makes the folder
+        if resume:
+            refuse_other_settings(folder.read_config(), settings)
+        else:
+            folder.create(overwrite=overwrite)
+            folder.write_config(settings.to_dict())
+    fabric = _make_fabric(settings)
+    arguments = (settings, folder, progress, dataset)
+    if fabric.strategy.launcher is None or not _spawns(settings):
+        fabric.launch()
+        _train_process(fabric, *arguments)
+    else:
+        fabric.launch(_train_process, *arguments)
+    return folder.path
+
+
+def _make_fabric(settings: TrainSettings) -> Fabric:
+    strategy = "auto" if settings.devices == 1 else "ddp_spawn" if _spawns(settings) else "ddp"
+    return Fabric(
+        accelerator=settings.device,
+        devices=settings.devices,
+        strategy=strategy,
+        precision=settings.precision,
+    )
+
+
+def _spawns(settings: TrainSettings) -> bool:
+    """Whether this process starts the others itself (torchrun and SLURM have started them)."""
+    return settings.devices > 1 and not {"LOCAL_RANK", "SLURM_PROCID"} & os.environ.keys()
+
+
+def _train_process(
+    fabric: Fabric,
+    settings: TrainSettings,
+    folder: RunFolder,
+    progress: bool,
+    dataset: ImageDataset | None,
+) -> None:
+    """What each process does."""
+    dataset = dataset or load_dataset(**dataset_arguments(settings.to_dict()))
+    loop = _Loop(fabric, settings, folder, dataset)
+    shown = progress and fabric.is_global_zero
+    reporter: Reporter = ConsoleReporter(folder.path.name, settings.epochs) if shown else Silent()
+    with reporter:
+        for note in (*dataset_notes(dataset), *loop.network.notes):
+            reporter.note(note)
+        loop.run(reporter)
+
+
+def dataset_notes(dataset: ImageDataset) -> list[str]:
+    """Say what was loaded."""
+    side = dataset.transform.image_size
+    notes = [
+        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, "
+        f"{len(dataset.classes)} classes, {side} x {side} pixels"
+    ]
+    if dataset.unreadable:
+        first = ", ".join(str(path) for path, _ in dataset.unreadable[:3])
+        notes.append(f"{len(dataset.unreadable)} images are unreadable and left out: {first}")
+    return notes
+
+
+class _Loop:
+    """One process's part of a run."""
+
+    def __init__(
+        self, fabric: Fabric, settings: TrainSettings, folder: RunFolder, dataset: ImageDataset
+    ) -> None:
+        self.fabric, self.settings, self.folder, self.dataset = fabric, settings, folder, dataset
+        num_classes = len(dataset.classes)
+        self.batch_size = min(settings.batch_size, len(dataset.train))
+        self.steps = num_batches(dataset.train, self.batch_size, drop_last=True)
+        self.gate_lr = gate_learning_rate(settings, self.steps)
+        self.network: Network = build_network(settings, num_classes, dataset.transform.image_size)
+        self.network.module.to(fabric.device)
+        self.optimizers: Optimizers = make_optimizers(self.network, settings, self.gate_lr)
+        self.rows: list[Row] = []
+        if folder.checkpoint.is_file():
+            self.rows = restore_checkpoint(
+                folder.checkpoint, self.network, self.optimizers, settings
+            )
+        self.class_weights: Tensor | None = None
+        if settings.class_weights == "balanced":
+            weights = class_weights(dataset.train.labels, num_classes)
+            self.class_weights = weights.to(fabric.device, torch.float32)
+        self.parallel, self.steppers = self._set_up()
+
+    def _set_up(self) -> tuple[Any, dict[int, Any]]:
+        """Hand network and optimizers to Fabric; the optimizers by the identity of ours."""
+        module = self.network.module
+        if self.settings.compile:
+            self.network.classifier.compile()
+        optimizers = [optimizer for _, optimizer in self.optimizers.all()]
+        parallel, *wrapped = self.fabric.setup(module, *optimizers, move_to_device=False)
+        if self.network.gate is not None:
+            parallel.mark_forward_method("both")
+        return parallel, {id(ours): theirs for ours, theirs in zip(optimizers, wrapped, strict=True)}
+
+    def run(self, reporter: Reporter) -> None:
+        """Train the epochs that are left and write what a finished run holds."""
+        if self.fabric.is_global_zero:
+            self._describe()
+        for epoch in range(len(self.rows), self.settings.epochs):
+            start = time.perf_counter()
+            trained = self._train_epoch(epoch, reporter)
+            tested = self._test()
+            row = {"epoch": epoch, **trained, **tested, "seconds": time.perf_counter() - start}
+            self.rows.append(row)
+            if self.fabric.is_global_zero:
+                write_checkpoint(
+                    self.folder.checkpoint, self.network, self.optimizers, self.settings, self.rows
+                )
+                self.folder.write_metrics(self.rows)
+            reporter.epoch_finished(row)
+        if self.fabric.is_global_zero:
+            self._write_weights()
+        self.fabric.barrier()
+
+    def _train_epoch(self, epoch: int, reporter: Reporter) -> Row:
+        settings, gate = self.settings, self.network.gate
+        phase = phase_of(epoch, settings)
+        stepping = [self.steppers[id(o)] for o in self.optimizers.stepping(phase)]
+        moves_gate = phase != "standard" and gate is not None and gate.learnable
+        counts = EpochCounts(self.fabric.device)
+        set_train_mode(self.network.module, freeze_bn=settings.freeze_bn)
+        # dropout and the like draw from the global generator: its state must not hang on the past
+        torch.manual_seed(_mixed_seed(settings.seed, epoch, self.fabric.global_rank))
+        reporter.epoch_started(epoch, phase, self.steps)
+        for step, batch in enumerate(self._train_batches(epoch)):
+            set_learning_rate(
+                self.optimizers, settings, learning_rate_factor(epoch, step / self.steps, settings)
+            )
+            self.network.module.zero_grad(set_to_none=True)
+            loss = step_loss(
+                self.parallel,
+                gate,
+                phase,
+                batch.images,
+                batch.labels,
+                settings,
+                self.class_weights,
+            )
+            self.fabric.backward(loss.total)
+            for optimizer in stepping:
+                optimizer.step()
+            repaired = gate.project_() if moves_gate and gate is not None else 0
+            counts.update(loss, batch.labels, repaired)
+            counts.check_finite(epoch, self.steps)
+            reporter.step()
+        return {"phase": phase, **self._training_row(counts, epoch, moves_gate)}
+
+    def _train_batches(self, epoch: int) -> Any:
+        return batches(
+            self.dataset.train,
+            self.batch_size,
+            transform=self.dataset.transform,
+            augmentation=self.dataset.augmentation,
+            device=self.fabric.device,
+            shuffle=True,
+            seed=self.settings.seed,
+            epoch=epoch,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
+            drop_last=True,
+            workers=self.settings.workers,
+        )
+
+    def _training_row(self, counts: EpochCounts, epoch: int, moves_gate: bool) -> Row:
+        loss, correct, count = self._summed(counts.loss, counts.correct, counts.count)
+        factor = learning_rate_factor(epoch, 0.0, self.settings)
+        rate = self.settings.lr
+        if moves_gate and self.optimizers.gated_weights is not None:
+            rate = self.settings.gated_lr or rate
+        return {
+            "lr": rate * factor,
+            "gate_lr": self.gate_lr if moves_gate else None,
+            "train_loss": loss / count,
+            "train_accuracy": correct / count,
+            "penalty": float(counts.penalty) / max(1, counts.steps) if moves_gate else None,
+            "repaired": counts.repaired if moves_gate else None,
+        }
+
+    def _test(self) -> Row:
+        """Loss and accuracy of both paths on the test split, each sample once over all processes."""
+        module, gate = self.network.module, self.network.gate
+        self._share_buffers()
+        sums = torch.zeros(5, dtype=torch.float64, device=self.fabric.device)
+        with evaluating(module):
+            for images, labels, _ in batches(
+                self.dataset.test,
+                max(256, self.batch_size),
+                transform=self.dataset.transform,
+                device=self.fabric.device,
+                rank=self.fabric.global_rank,
+                world_size=self.fabric.world_size,
+                workers=self.settings.workers,
+            ):
+                both: Callable[..., tuple[Tensor, ...]] | None = getattr(module, "both", None)
+                paths = (module(images),) if both is None else both(images, labels)
+                for i, logits in enumerate(paths):
+                    logits = logits.float()
+                    sums[2 * i] += F.cross_entropy(logits, labels, reduction="sum").double()
+                    sums[2 * i + 1] += (logits.argmax(1) == labels).sum()
+                sums[4] += len(labels)
+        loss, correct, gated_loss, gated_correct, count = self._summed(*sums)
+        gated = gate is not None
+        return {
+            "test_loss": loss / count,
+            "test_accuracy": correct / count,
+            "test_gated_loss": gated_loss / count if gated else None,
+            "test_gated_accuracy": gated_correct / count if gated else None,
+            "gap": (gated_correct - correct) / count if gated else None,
+            "density": None if gate is None else gate.l1_density(),
+        }
+
+    def _summed(self, *values: Tensor) -> list[float]:
+        """Add up over processes."""
+        total = self.fabric.all_reduce(torch.stack(values), reduce_op="sum")
+        return [float(value) for value in total]  # type: ignore[union-attr]
+
+    def _share_buffers(self) -> None:
+        """Give every process the first one's batch statistics, so that all test one network."""
+        if self.fabric.world_size > 1:
+            for buffer in self.network.module.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
+    def _describe(self) -> None:
+        gate = self.network.gate
+        write_json(
+            self.folder.classes,
+            {
+                "classes": list(self.dataset.classes),
+                "layer": self.network.layer,
+                "rectified": self.network.rectified,
+                "density_bound": None if gate is None else gate.density_bound,
+                "transform": self.dataset.transform.to_dict(),
+            },
+        )
+        environment = describe_environment(self.fabric.device)
+        write_json(
+            self.folder.environment,
+            {**environment, "processes": self.fabric.world_size, "seed": self.settings.seed},
+        )
+
+    def _write_weights(self) -> None:
+        if self.network.gate is not None:
+            write_tensors(self.folder.gate, self.network.gate.state_dict())
+        write_tensors(self.folder.weights, self.network.classifier.state_dict())
+
+
+def _mixed_seed(*parts: int) -> int:
+    """One seed out of several numbers; neighbours give unrelated ones."""
+    seed = 0
+    for part in parts:
+        seed = (seed * 1_000_003 + part + 1) % (2**63 - 1)
+    return seed

@@ -1,0 +1,110 @@
+"""Optimizers of weights and gate, kept apart.
+
+One optimizer with momentum for both would move the gate in standard epochs, without a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from filterscope.core.names import unknown_name
+from filterscope.training.network import Network
+from filterscope.training.schedule import Phase
+from filterscope.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Optimizers:
+    """The optimizers of a run.
+
+    Attributes:
+        weights: Of the network's weights.
+        gated_weights: Of the weights in gated epochs, where these have moments and a rate of
+            their own; else None and `weights` serves both.
+        gate: Adam of the gate's matrix; None without a learnable gate.
+    """
+
+    weights: Optimizer
+    gated_weights: Optimizer | None
+    gate: Optimizer | None
+
+    def all(self) -> Iterator[tuple[str, Optimizer]]:
+        """Name and optimizer of those that exist."""
+        for name in ("weights", "gated_weights", "gate"):
+            optimizer = getattr(self, name)
+            if optimizer is not None:
+                yield name, optimizer
+
+    def stepping(self, phase: Phase) -> list[Optimizer]:
+        """The optimizers that step in an epoch of this phase."""
+        if phase == "standard":
+            return [self.weights]
+        weights = self.gated_weights if phase == "gated" and self.gated_weights else self.weights
+        return [weights] if self.gate is None else [weights, self.gate]
+
+
+def make_optimizers(network: Network, settings: TrainSettings, gate_lr: float) -> Optimizers:
+    """Make the optimizers of a run.
+
+    Args:
+        network: With its frozen parameters marked.
+        settings: Of the run.
+        gate_lr: Learning rate of the gate's Adam.
+
+    Raises:
+        ValueError: Everything is frozen, or `gated_freeze` names no part of the network.
+    """
+    classifier = network.classifier
+    trained = [p for p in classifier.parameters() if p.requires_grad]
+    if not trained:
+        raise ValueError("`freeze` leaves no parameter to train")
+    gated = None
+    if settings.gated_lr is not None or settings.gated_freeze:
+        free = _outside(classifier, settings.gated_freeze)
+        gated = _weight_optimizer(free, settings, settings.gated_lr or settings.lr)
+    gate = network.gate
+    adam = None if gate is None or not gate.learnable else Adam([gate.matrix], lr=gate_lr)
+    return Optimizers(_weight_optimizer(trained, settings, settings.lr), gated, adam)
+
+
+def _weight_optimizer(
+    parameters: Sequence[nn.Parameter], settings: TrainSettings, lr: float
+) -> Optimizer:
+    if settings.optimizer == "sgd":
+        nesterov = settings.nesterov and settings.momentum > 0
+        return SGD(
+            parameters,
+            lr,
+            momentum=settings.momentum,
+            nesterov=nesterov,
+            weight_decay=settings.weight_decay,
+        )
+    kind = Adam if settings.optimizer == "adam" else AdamW
+    return kind(parameters, lr, weight_decay=settings.weight_decay)
+
+
+def _outside(classifier: nn.Module, prefixes: Sequence[str]) -> list[nn.Parameter]:
+    """Trained parameters under none of the prefixes."""
+    names = dict(classifier.named_modules())
+    for prefix in prefixes:
+        if prefix not in names:
+            raise unknown_name("part in `gated_freeze`", prefix, filter(None, names))
+    dotted = tuple(f"{prefix}." for prefix in prefixes)
+    return [
+        parameter
+        for name, parameter in classifier.named_parameters()
+        if parameter.requires_grad and not name.startswith(dotted)
+    ]
+
+
+def set_learning_rate(optimizers: Optimizers, settings: TrainSettings, factor: float) -> None:
+    """Set the weights' learning rates to their initial ones times a factor; the gate's is constant."""
+    for group in optimizers.weights.param_groups:
+        group["lr"] = settings.lr * factor
+    if optimizers.gated_weights is not None:
+        for group in optimizers.gated_weights.param_groups:
+            group["lr"] = (settings.gated_lr or settings.lr) * factor

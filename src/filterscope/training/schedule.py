@@ -1,0 +1,92 @@
+"""Which epochs take the gated path, and the learning rate at a moment of training.
+
+Both are functions of the moment alone, without state: a resumed run needs nothing from them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from filterscope.training.settings import TrainSettings
+
+Phase = Literal["standard", "gated", "joint"]
+
+
+def phase_of(epoch: int, settings: TrainSettings) -> Phase:
+    """Say which loss an epoch trains.
+
+    In the alternate scheme epoch e is gated when e >= warmup and e mod period >= period -
+    gated_epochs. In the joint scheme every epoch after the warm-up sums both paths.
+
+    Args:
+        epoch: Counted from 0.
+        settings: Of the run.
+
+    Source: Liang et al., ECCV 2020, algorithm 1, read as in the authors' code.
+
+    Example:
+        >>> settings = TrainSettings(method="gated", warmup=10, period=3, gated_epochs=1)
+        >>> [e for e in range(20) if phase_of(e, settings) == "gated"]
+        [11, 14, 17]
+    """
+    if settings.method == "standard" or epoch < settings.warmup:
+        return "standard"
+    if settings.scheme == "joint":
+        return "joint"
+    gated = epoch % settings.period >= settings.period - settings.gated_epochs
+    return "gated" if gated else "standard"
+
+
+def gated_epoch_count(settings: TrainSettings) -> int:
+    """Count the epochs that move the gate."""
+    return sum(phase_of(epoch, settings) != "standard" for epoch in range(settings.epochs))
+
+
+def gate_learning_rate(settings: TrainSettings, steps_per_epoch: int) -> float:
+    """Learning rate of the gate's Adam: the setting, else chosen from the number of gated steps.
+
+    Adam moves an entry by about its rate a step, and a column needs about 6.9 / rate steps to
+    become one-hot by the penalty alone; 30 / steps leaves room to spare, within [0.001, 0.1].
+
+    Example:
+        >>> gate_learning_rate(TrainSettings(method="gated", warmup=0, epochs=30), 100)
+        0.03
+    """
+    if settings.gate_lr is not None:
+        return settings.gate_lr
+    steps = max(1, gated_epoch_count(settings) * steps_per_epoch)
+    return min(0.1, max(0.001, 30 / steps))
+
+
+def learning_rate_factor(epoch: int, fraction: float, settings: TrainSettings) -> float:
+    """Share of the initial learning rate that applies at a moment of training.
+
+    Args:
+        epoch: Counted from 0.
+        fraction: How much of that epoch is over, in [0, 1).
+        settings: Of the run. With ``clock="own"`` an epoch counts the earlier epochs of its own
+            phase only, while the length of the schedule stays that of the whole run (as in the
+            authors' code, where the gated rate hardly ever drops).
+
+    Returns:
+        A factor of the learning rate. Cosine falls continuously to 0; multistep multiplies by
+        0.1 at each milestone, at whole epochs.
+
+    Example:
+        >>> learning_rate_factor(15, 0.0, TrainSettings(epochs=30))
+        0.5
+    """
+    if settings.clock == "own":
+        phase = phase_of(epoch, settings)
+        epoch = sum(phase_of(earlier, settings) == phase for earlier in range(epoch))
+    moment, rise = epoch + fraction, settings.warmup_lr_epochs
+    if moment < rise:
+        return max(moment / rise, 0.01)  # the very first step must move, too
+    if settings.schedule == "constant":
+        return 1.0
+    if settings.schedule == "multistep":
+        passed = sum(epoch >= round(share * settings.epochs) for share in settings.milestones)
+        return float(0.1**passed)
+    progress = (moment - rise) / max(settings.epochs - rise, 1e-9)
+    return 0.5 + 0.5 * math.cos(math.pi * min(1.0, progress))

@@ -1,0 +1,171 @@
+"""Every setting of a training run, in one place: flags, types, help and YAML come from here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+Method = Literal["standard", "gated"]
+Scheme = Literal["alternate", "joint"]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of one training run.
+
+    Args:
+        data: Data set: digits, cifar10, cifar100, imagenet, or folder:PATH (class folders
+            or zip files).
+        data_root: Folder that holds the named data sets. Default: $FILTERSCOPE_DATA, else ./data.
+        image_size: Side of the network's input in pixels. Default: the data set's.
+        limit: Use at most this many training images, the same share of each class.
+        limit_test: Use at most this many test images.
+        test_fraction: Share of images held out where the data has no test split.
+        data_seed: Seed of the split and of the limited selection; the same for every training seed.
+        download: Fetch a missing data set from its official source.
+        class_weights: balanced weighs each class by N / (C n_c) in the loss.
+        model: Architecture, see `filterscope list models`.
+        weights: Start from these weights (safetensors, or a state dict); a head of
+            another size is left out.
+        freeze: Parameters under these names are not trained.
+        freeze_bn: Frozen batch norms keep their statistics, too.
+        layer: Layer whose filters are gated and measured. Default: the architecture's.
+        method: standard trains the plain network, gated trains it with a class-specific gate.
+        scheme: alternate has epochs on the gated path among standard ones; joint sums
+            both paths' losses.
+        warmup: Standard epochs before the first gated one.
+        period: Length of a round of standard and gated epochs (alternate scheme).
+        gated_epochs: Gated epochs at the end of each period.
+        lambda1: Weight of the gated path's loss.
+        lambda2: Weight of the penalty on a gate denser than its bound.
+        psi: Shape of that penalty.
+        density_bound: Largest mean gate entry without penalty. Default: 0.1 or 1 /
+            classes, the larger.
+        fixed_gate: Filters of each class alone and filters shared by all, for a gate that
+            is not learned.
+        epochs: Passes over the training images.
+        batch_size: Images in a step, over all processes.
+        optimizer: Optimizer of the network's weights.
+        lr: Learning rate of the weights at the start.
+        momentum: Momentum (sgd only).
+        nesterov: Nesterov momentum (sgd only).
+        weight_decay: Weight decay of the weights; the gate never has any.
+        schedule: How the learning rate of the weights falls.
+        warmup_lr_epochs: Epochs in which the learning rate first rises linearly.
+        milestones: Shares of the epochs at which multistep multiplies the rate by 0.1.
+        clock: global counts all epochs for the schedule; own counts standard and gated ones apart.
+        gate_lr: Learning rate of the gate's own Adam. Default: 30 / gated steps, in [0.001, 0.1].
+        gated_lr: Gives the weights a second optimizer for gated epochs, with this rate.
+        gated_freeze: Parameters under these names are also left alone in gated steps
+            (alternate scheme).
+        precision: Lightning Fabric's name; the gate is float32 in all of them.
+        seed: Seed of initial weights, order and augmentation.
+        device: auto, cpu, cuda or mps.
+        devices: Processes (DDP), one a device.
+        compile: Compile the network with torch.compile.
+        workers: Processes that load images that do not fit in memory.
+
+    Raises:
+        ValueError: A value out of its range; the message names the setting.
+    """
+
+    data: str = "digits"
+    data_root: str | None = None
+    image_size: int | None = None
+    limit: int | None = None
+    limit_test: int | None = None
+    test_fraction: float = 0.2
+    data_seed: int = 0
+    download: bool = False
+    class_weights: Literal["none", "balanced"] = "none"
+    model: str = "resnet20"
+    weights: str | None = None
+    freeze: tuple[str, ...] = ()
+    freeze_bn: bool = False
+    layer: str | None = None
+    method: Method = "standard"
+    scheme: Scheme = "alternate"
+    warmup: int = 10
+    period: int = 3
+    gated_epochs: int = 1
+    lambda1: float = 1.0
+    lambda2: float = 1e-3
+    psi: Literal["l1", "l2", "smooth_l1"] = "l1"
+    density_bound: float | None = None
+    fixed_gate: tuple[int, int] | None = None
+    epochs: int = 30
+    batch_size: int = 128
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 1e-4
+    schedule: Literal["cosine", "multistep", "constant"] = "cosine"
+    warmup_lr_epochs: float = 0.0
+    milestones: tuple[float, ...] = (0.4, 0.6, 0.8)
+    clock: Literal["global", "own"] = "global"
+    gate_lr: float | None = None
+    gated_lr: float | None = None
+    gated_freeze: tuple[str, ...] = ()
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = 1
+    compile: bool = False
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise ValueError(f"`{name}` must be at least {least}, got {value!r}")
+        for name in ("lr", "gate_lr", "gated_lr"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"`{name}` must be above 0, got {value!r}")
+        if not 0 < self.test_fraction < 1:
+            raise ValueError(f"`test_fraction` must lie between 0 and 1, got {self.test_fraction}")
+        if self.gated_epochs > self.period:
+            raise ValueError(
+                f"`gated_epochs` ({self.gated_epochs}) must not exceed `period` ({self.period})"
+            )
+        if self.batch_size % self.devices:
+            raise ValueError(
+                f"`batch_size` ({self.batch_size}) counts the images of all {self.devices} "
+                "processes and must divide by their number"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting by name, as plain values that YAML and JSON can hold."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainSettings:
+        """Build settings from what `to_dict` gave.
+
+        Raises:
+            ValueError: A name that is no setting.
+        """
+        unknown = sorted(values.keys() - {f.name for f in fields(cls)})
+        if unknown:
+            raise ValueError(f"unknown settings: {', '.join(unknown)}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+_LEAST: dict[str, float] = {
+    "image_size": 1,
+    "limit": 1,
+    "limit_test": 1,
+    "warmup": 0,
+    "period": 1,
+    "gated_epochs": 1,
+    "lambda1": 0,
+    "lambda2": 0,
+    "epochs": 1,
+    "batch_size": 1,
+    "momentum": 0,
+    "weight_decay": 0,
+    "warmup_lr_epochs": 0,
+    "devices": 1,
+    "workers": 0,
+}
