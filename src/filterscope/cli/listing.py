@@ -45,13 +45,10 @@ def _models(pattern: str | None) -> list[str]:
 def _layers(name: str | None) -> list[str]:
     if name is None:
         raise ValueError("`filterscope list layers MODEL` needs the name of a model")
-    import torch
-
     from filterscope.core.gate_points import gate_point
     from filterscope.models import create_model
 
-    with torch.device("meta"):
-        model = create_model(name, 1000)
+    model = create_model(name, 1000)
     known = gate_point(model)
     lines = []
     for layer, module in model.named_modules():

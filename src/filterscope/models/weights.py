@@ -1,0 +1,133 @@
+"""Starting weights, and parameters that stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from filterscope.core.names import unknown_name
+from filterscope.core.pretrained import read_tensors
+
+_AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
+
+
+def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
+    """Load weights into a model for fine-tuning.
+
+    Reads safetensors, or a state dict saved by torch (also under the key ``state_dict`` or
+    ``model``, also with the prefix ``module.`` of a parallel network). A head for another number
+    of classes is left out; anything else must fit. Nothing is unpickled but tensors.
+
+    Args:
+        model: The network; changed in place.
+        file: The weights.
+
+    Returns:
+        Names of the head's parameters that were left out; empty when everything was loaded.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A damaged file, one that holds more than tensors, or weights of another
+            architecture.
+    """
+    tensors = _without_prefix(_read_state(Path(file)))
+    own = model.state_dict()
+    tensors = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name in own or not name.startswith(_AUXILIARY_HEADS)
+    }
+    head = _head_parameters(model)
+    left_out = tuple(
+        name
+        for name in head
+        if name in tensors
+        and tensors[name].shape[1:] == own[name].shape[1:]
+        and tensors[name].shape != own[name].shape
+    )
+    kept = {name: tensor for name, tensor in tensors.items() if name not in left_out}
+    missing = sorted(own.keys() - kept.keys() - set(left_out))
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    foreign = sorted(kept.keys() - own.keys())
+    shapes = [name for name in kept.keys() & own.keys() if kept[name].shape != own[name].shape]
+    if missing or foreign or shapes:
+        reasons = [
+            f"{what} {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
+            for what, names in (
+                ("missing", missing),
+                ("unexpected", foreign),
+                ("of another shape", sorted(shapes)),
+            )
+            if names
+        ]
+        raise ValueError(f"{file} does not fit {type(model).__name__}: {'; '.join(reasons)}")
+    model.load_state_dict(kept, strict=False)
+    return left_out
+
+
+def freeze(model: nn.Module, prefixes: Iterable[str]) -> None:
+    """Stop the training of every parameter under the given names.
+
+    Args:
+        model: Changed in place.
+        prefixes: Names of modules or parameters, as in ``("conv1", "layer1")``.
+
+    Raises:
+        ValueError: A name under which there is no parameter, with the near ones.
+
+    Example:
+        >>> from torchvision.models import resnet18
+        >>> model = resnet18()
+        >>> freeze(model, ["layer1"])
+        >>> model.layer1[0].conv1.weight.requires_grad, model.fc.weight.requires_grad
+        (False, True)
+    """
+    parameters = dict(model.named_parameters())
+    for prefix in prefixes:
+        under = [name for name in parameters if name == prefix or name.startswith(f"{prefix}.")]
+        if not under:
+            known = {name.rsplit(".", 1)[0] for name in parameters} | {
+                name.split(".")[0] for name in parameters
+            }
+            raise unknown_name("layer to freeze", prefix, sorted(known))
+        for name in under:
+            parameters[name].requires_grad_(False)
+
+
+def _read_state(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise FileNotFoundError(f"weights {file} do not exist")
+    if file.suffix == ".safetensors":
+        return dict(read_tensors(file))
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"{file} is not readable as weights (safetensors, or a state dict): {first}"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{file} holds no state dict (parameter names and tensors)")
+    return state
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Strip what DataParallel put before every name."""
+    if tensors and all(name.startswith("module.") for name in tensors):
+        return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _head_parameters(model: nn.Module) -> tuple[str, ...]:
+    """Names of the last layer's weight and bias: the layer that gives the logits."""
+    layers = [
+        name for name, part in model.named_modules() if isinstance(part, (nn.Linear, nn.Conv2d))
+    ]
+    return (f"{layers[-1]}.weight", f"{layers[-1]}.bias") if layers else ()
