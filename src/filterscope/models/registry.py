@@ -191,8 +191,12 @@ def _timm_gate_point(model: Any) -> GatePoint | None:
         model.train(training)
         for handle in handles:
             handle.remove()
-    same = [name for name, output in outputs if pooled and output is pooled[0]]
-    if not same or pooled[0].dim() != 4:
+    maps = [(n, out) for n, out in outputs if torch.is_tensor(out) and out.dim() == 4]
+    if pooled and pooled[0].dim() == 4 and pooled[0].shape[2:].numel() == 1:
+        # fully connected layers written as convolutions (VGG): the last true map lies before them
+        pooled = [out for n, out in maps if "." not in n and out.shape[2:].numel() > 1][-1:]
+    same = [name for name, out in maps if pooled and out is pooled[0]]
+    if not same:
         return None
     features, head = pooled[0], model.get_classifier()
     is_linear = (

@@ -91,7 +91,7 @@ class ConsoleReporter:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self.console.print(f"[dim]{self.name}[/dim]  {text}", highlight=False)
+        self.console.print(f"[dim]{self.name}[/dim]  {text}", highlight=False, soft_wrap=True)
 
     def epoch_started(self, epoch: int, phase: str, steps: int) -> None:
         """Start the bar of an epoch."""

@@ -1,0 +1,42 @@
+"""Images by name: data sets, their preprocessing, and batches on the training device."""
+
+from typing import TYPE_CHECKING
+
+from filterscope.core.lazy import lazy_members
+
+if TYPE_CHECKING:
+    from filterscope.data.batching import Batch, batches, num_batches
+    from filterscope.data.registry import describe_dataset, list_datasets, load_dataset
+    from filterscope.data.split import ImageDataset, Split, class_weights
+    from filterscope.data.transform import Augmentation, Transform
+
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "ImageDataset",
+    "Split",
+    "Transform",
+    "batches",
+    "class_weights",
+    "describe_dataset",
+    "list_datasets",
+    "load_dataset",
+    "num_batches",
+]
+
+__getattr__, __dir__ = lazy_members(
+    __name__,
+    {
+        "Augmentation": f"{__name__}.transform",
+        "Batch": f"{__name__}.batching",
+        "ImageDataset": f"{__name__}.split",
+        "Split": f"{__name__}.split",
+        "Transform": f"{__name__}.transform",
+        "batches": f"{__name__}.batching",
+        "class_weights": f"{__name__}.split",
+        "describe_dataset": f"{__name__}.registry",
+        "list_datasets": f"{__name__}.registry",
+        "load_dataset": f"{__name__}.registry",
+        "num_batches": f"{__name__}.batching",
+    },
+)

@@ -1,0 +1,153 @@
+"""Batches on the training device, repeatable to the bit and the same for any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from filterscope.data.decode import open_rgb, to_pixels
+from filterscope.data.split import InMemory, Split, Streamed
+from filterscope.data.transform import Augmentation, Transform
+
+
+class Batch(NamedTuple):
+    """A batch of one process.
+
+    Attributes:
+        images: Normalised, (B, 3, H, W) float32.
+        labels: (B,) int64.
+        indices: Places in the split, (B,) int64, on CPU.
+    """
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+
+
+def num_batches(split: Split, batch_size: int, *, drop_last: bool = False) -> int:
+    """Count the batches of a pass over `split`."""
+    whole, rest = divmod(len(split), batch_size)
+    return whole if drop_last or not rest else whole + 1
+
+
+def batches(
+    split: Split,
+    batch_size: int,
+    *,
+    transform: Transform,
+    augmentation: Augmentation | None = None,
+    device: torch.device | str = "cpu",
+    shuffle: bool = False,
+    seed: int = 0,
+    epoch: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    drop_last: bool = False,
+    workers: int = 2,
+) -> Iterator[Batch]:
+    """Go once over a split.
+
+    Order and augmentation of the whole split are drawn beforehand from one generator seeded by
+    (`seed`, `epoch`): an image is changed alike however many processes share the work, and a
+    resumed run sees the same images. Process `rank` takes every `world_size`-th image of each
+    batch; together the processes see each image once, without padding.
+
+    Args:
+        split: The images.
+        batch_size: Images in a batch, over all processes.
+        transform: Gives the normalisation.
+        augmentation: Random changes; None for tests.
+        device: Where the batches are wanted.
+        shuffle: Draw a random order.
+        seed: Of order and augmentation.
+        epoch: Counted from 0.
+        rank: Of this process.
+        world_size: Number of processes.
+        drop_last: Leave out an incomplete last batch.
+        workers: Processes that read images, for images that are not in memory.
+
+    Yields:
+        Batches, whose incomplete last one may be empty for some processes.
+    """
+    device = torch.device(device)
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    count = len(split)
+    order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
+    numbers = None
+    if augmentation is not None:
+        numbers = torch.rand(count, Augmentation.NUMBERS, generator=generator)
+    used = num_batches(split, batch_size, drop_last=drop_last)
+    parts = [part[rank::world_size] for part in order.split(batch_size)[:used]]
+    if isinstance(split.images, InMemory):
+        pixels = _from_memory(split.images, parts, augmentation, numbers, device)
+    else:
+        pixels = _from_files(split, split.images, parts, augmentation, numbers, device, workers)
+    labels = split.labels.to(device)
+    for part, raw in zip(parts, pixels, strict=True):
+        yield Batch(transform.normalize(raw), labels[part.to(device)], part)
+
+
+def _from_memory(
+    images: InMemory,
+    parts: list[Tensor],
+    augmentation: Augmentation | None,
+    numbers: Tensor | None,
+    device: torch.device,
+) -> Iterator[Tensor]:
+    pixels = images.on(device)
+    for part in parts:
+        raw = pixels[part.to(device)]
+        if augmentation is not None and numbers is not None:
+            raw = augmentation.shift(raw, numbers[part].to(device))
+        yield raw
+
+
+def _from_files(
+    split: Split,
+    images: Streamed,
+    parts: list[Tensor],
+    augmentation: Augmentation | None,
+    numbers: Tensor | None,
+    device: torch.device,
+    workers: int,
+) -> Iterator[Tensor]:
+    loader = DataLoader(
+        _Files(images, split.transform, augmentation, numbers),
+        batch_sampler=[part.tolist() for part in parts if len(part)],
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+    )
+    loaded = iter(loader)
+    side = split.transform.image_size
+    for part in parts:
+        raw = next(loaded) if len(part) else torch.empty(0, 3, side, side, dtype=torch.uint8)
+        yield raw.to(device, non_blocking=True)
+
+
+class _Files(Dataset[Tensor]):
+    """Decoded, cut images of a split, one at a time, for worker processes."""
+
+    def __init__(
+        self,
+        images: Streamed,
+        transform: Transform,
+        augmentation: Augmentation | None,
+        numbers: Tensor | None,
+    ) -> None:
+        self.images, self.transform = images, transform
+        self.augmentation, self.numbers = augmentation, numbers
+
+    def __getitem__(self, index: int) -> Tensor:
+        name = self.images.names[index]
+        try:
+            image = open_rgb(self.images.read(name))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        if self.augmentation is None or self.numbers is None:
+            return self.transform.pixels(image)
+        size = self.transform.image_size
+        return to_pixels(self.augmentation.cut(image, size, self.numbers[index]))

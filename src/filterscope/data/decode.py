@@ -1,0 +1,81 @@
+"""Any image file to RGB pixels of the wanted size."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+# What a file name must end in to count as an image (torchvision's ImageFolder takes these, too).
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
+
+
+class UnreadableImage(ValueError):
+    """A file that is no image, or half of one."""
+
+
+def open_rgb(source: bytes | str | Path | Image.Image) -> Image.Image:
+    """Decode an image to 8-bit RGB, upright.
+
+    Greyscale is repeated on three channels, 16-bit greyscale is scaled down, transparency is laid
+    on white, CMYK and palettes are converted, the rotation that the camera noted is applied, and
+    of an animation the first frame is taken.
+
+    Args:
+        source: The bytes of a file, its path, or an image opened by Pillow.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UnreadableImage: The content is truncated, damaged, no image, or too large to be safe.
+    """
+    name = "the image" if isinstance(source, (bytes, Image.Image)) else str(source)
+    try:
+        if isinstance(source, Image.Image):
+            return _to_rgb(source)
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return _to_rgb(image)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Pillow's decoders raise anything: OSError, SyntaxError, struct...
+        raise UnreadableImage(f"{name} is not readable as an image: {error}") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
+        values = np.asarray(image, dtype=np.float64)
+        deep = values.max(initial=0) > 255
+        image = Image.fromarray((values / 257 if deep else values).round().astype(np.uint8))
+    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.mode == "RGBA":
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image)
+    return image.convert("RGB")
+
+
+def fit(image: Image.Image, resize: int, crop: int) -> Image.Image:
+    """Scale an image so that its shorter side has `resize` pixels, and cut the central square.
+
+    Args:
+        image: Of any size.
+        resize: Shorter side after scaling, bilinear with antialiasing.
+        crop: Side of the square.
+    """
+    width, height = image.size
+    if min(width, height) != resize:
+        scale = resize / min(width, height)
+        size = (max(resize, round(width * scale)), max(resize, round(height * scale)))
+        image = image.resize(size, Image.Resampling.BILINEAR)
+        width, height = image.size
+    left, top = round((width - crop) / 2), round((height - crop) / 2)
+    return image.crop((left, top, left + crop, top + crop))
+
+
+def to_pixels(image: Image.Image) -> Tensor:
+    """Turn an RGB image into uint8 pixels (3, H, W)."""
+    return torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,160 @@
+"""Images in class folders, on disk or in zip files."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from filterscope.data.decode import EXTENSIONS
+
+EXPECTED = (
+    "expected one folder a class (PATH/CLASS/IMAGE), or train/ and test/ with class folders in "
+    "them, or train.zip and test.zip, or one zip file of either form"
+)
+_TEST_NAMES = ("test", "val", "valid", "validation")
+
+
+@dataclass
+class Store:
+    """Files under a root, in a folder or in a zip file, read by name.
+
+    Args:
+        root: The folder or the zip file.
+        prefix: Folder inside the zip file, with a slash at its end; "" for its top.
+    """
+
+    root: Path
+    prefix: str = ""
+    _zips: dict[int, zipfile.ZipFile] = field(default_factory=dict, repr=False)
+
+    def names(self) -> list[str]:
+        """Every image in it, by its path from the root, sorted."""
+        return sorted(name for name in self._files() if _is_image(name))
+
+    def folders(self) -> list[str]:
+        """The folders at its top, also the empty ones, sorted; hidden ones left out."""
+        if self.root.is_file():
+            found = {name.split("/")[0] for name in self._members() if "/" in name}
+        else:
+            found = {entry.name for entry in self.root.iterdir() if entry.is_dir()}
+        return sorted(name for name in found if not name.startswith((".", "__MACOSX")))
+
+    def below(self, folder: str) -> Store:
+        """The store of one of its folders."""
+        if self.root.is_file():
+            return Store(self.root, f"{self.prefix}{folder}/")
+        return Store(self.root / folder)
+
+    def __call__(self, name: str) -> bytes:
+        """Read a file."""
+        if self.root.is_file():
+            return self._zip().read(self.prefix + name)
+        return (self.root / name).read_bytes()
+
+    def __str__(self) -> str:
+        return f"{self.root}/{self.prefix}".rstrip("/")
+
+    def _files(self) -> list[str]:
+        if self.root.is_file():
+            return [name for name in self._members() if not name.endswith("/")]
+        return [
+            (Path(folder) / file).relative_to(self.root).as_posix()
+            for folder, _, files in os.walk(self.root, followlinks=True)
+            for file in files
+        ]
+
+    def _members(self) -> list[str]:
+        start = len(self.prefix)
+        names = self._zip().namelist()
+        return [name[start:] for name in names if name.startswith(self.prefix) and name[start:]]
+
+    def _zip(self) -> zipfile.ZipFile:
+        """The open archive; one a process, because workers must not share a file position."""
+        process = os.getpid()
+        if process not in self._zips:
+            try:
+                self._zips[process] = zipfile.ZipFile(self.root)
+            except (zipfile.BadZipFile, OSError) as error:
+                raise ValueError(f"{self.root} is not readable as a zip file: {error}") from error
+        return self._zips[process]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"root": self.root, "prefix": self.prefix, "_zips": {}}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Labelled files of a split.
+
+    Attributes:
+        store: Where they are read.
+        names: Their names in the store.
+        classes: Class of each.
+    """
+
+    store: Store
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def find_images(path: Path) -> tuple[Found, Found | None]:
+    """Find the images of a folder or zip file by their layout.
+
+    Args:
+        path: The folder or zip file.
+
+    Returns:
+        Training images, and test images where the layout has them.
+
+    Raises:
+        FileNotFoundError: Nothing there.
+        ValueError: Another layout (the message says what was expected and found), or a class
+            folder without images.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; {EXPECTED}")
+    train_zip = path / "train.zip"
+    if train_zip.is_file():
+        test_zip = next((f for n in _TEST_NAMES if (f := path / f"{n}.zip").is_file()), None)
+        train = _unwrapped(Store(train_zip))
+        return _labelled(train), None if test_zip is None else _labelled(_unwrapped(Store(test_zip)))
+    store = _unwrapped(Store(path))
+    folders = store.folders()
+    test_name = next((name for name in _TEST_NAMES if name in folders), None)
+    if "train" in folders and test_name is not None:
+        return _labelled(store.below("train")), _labelled(store.below(test_name))
+    return _labelled(store.below("train") if "train" in folders else store), None
+
+
+def _unwrapped(store: Store) -> Store:
+    """Step into a single folder around everything, as archives often have it."""
+    names = store.names()
+    if len(store.folders()) == 1 and names and all(name.count("/") >= 2 for name in names):
+        return _unwrapped(store.below(store.folders()[0]))
+    return store
+
+
+def _labelled(store: Store) -> Found:
+    """Label the images of a store by their first folder."""
+    names = tuple(name for name in store.names() if "/" in name)
+    if not names:
+        raise ValueError(f"{store} holds {_content(store)}; {EXPECTED}")
+    classes = tuple(name.split("/")[0] for name in names)
+    empty = sorted(set(store.folders()) - set(classes))
+    if empty:
+        raise ValueError(f"{store}: class folder {empty[0]!r} holds no image")
+    return Found(store, names, classes)
+
+
+def _is_image(name: str) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    return not hidden and name.lower().endswith(EXTENSIONS)
+
+
+def _content(store: Store) -> str:
+    entries = sorted({name.split("/")[0] for name in [*store._files(), *store.folders()]})
+    if not entries:
+        return "nothing"
+    return ", ".join(entries[:6]) + (f" and {len(entries) - 6} more" if len(entries) > 6 else "")

@@ -1,0 +1,178 @@
+"""A data set in memory or on disk: images, labels, names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from filterscope.data.transform import Augmentation, Transform
+
+Reader = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Pixels of all images, kept as uint8 and copied once to each device that asks.
+
+    Args:
+        pixels: (N, 3, H, W), uint8.
+    """
+
+    pixels: Tensor
+    _copies: dict[torch.device, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def on(self, device: torch.device) -> Tensor:
+        """The pixels on a device."""
+        if device == self.pixels.device:
+            return self.pixels
+        if device not in self._copies:
+            self._copies[device] = self.pixels.to(device)
+        return self._copies[device]
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Images that are read from files when they are needed.
+
+    Args:
+        names: What `read` takes, one an image.
+        read: Gives the bytes of an image file; must be picklable.
+    """
+
+    names: tuple[str, ...]
+    read: Reader
+
+
+@dataclass(frozen=True)
+class Split:
+    """The training or the test images of a data set.
+
+    Args:
+        labels: (N,) int64.
+        names: Where each image came from, for people.
+        images: The pixels, or where they are read.
+        transform: The data set's.
+    """
+
+    labels: Tensor
+    names: Sequence[str]
+    images: InMemory | Streamed
+    transform: Transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def raw(self, index: int) -> Tensor:
+        """Pixels of one image as the network sees it, before normalisation: uint8 (3, S, S)."""
+        if isinstance(self.images, InMemory):
+            return self.images.pixels[index].cpu()
+        return self.transform.pixels(self.images.read(self.images.names[index]))
+
+    def class_counts(self, num_classes: int) -> Tensor:
+        """Images of each class, (C,) int64."""
+        return torch.bincount(self.labels, minlength=num_classes)
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """A data set, ready for training and testing.
+
+    Attributes:
+        name: As `load_dataset` took it.
+        classes: Class names in the order of the labels.
+        train: Training images.
+        test: Test images.
+        transform: Test-time preprocessing.
+        augmentation: Random changes of training images.
+        unreadable: Files that were left out, each with the reason.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    transform: Transform
+    augmentation: Augmentation
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+
+def class_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """Weights that give every class the same say in a loss: N / (C n_c).
+
+    Args:
+        labels: (N,) int64.
+        num_classes: C.
+
+    Returns:
+        (C,) float64.
+
+    Raises:
+        ValueError: A class without images.
+
+    Example:
+        >>> class_weights(torch.tensor([0, 0, 0, 1]), num_classes=2)
+        tensor([0.6667, 2.0000], dtype=torch.float64)
+    """
+    counts = torch.bincount(labels, minlength=num_classes)
+    if int(counts.min()) == 0:
+        empty = torch.nonzero(counts == 0).flatten().tolist()
+        raise ValueError(f"classes {empty} have no training image, so they have no weight")
+    return len(labels) / (num_classes * counts.double())
+
+
+def choose(labels: Tensor, count: int | None, seed: int) -> Tensor:
+    """Choose `count` images with the same share of each class, at least one of each.
+
+    Args:
+        labels: (N,) int64.
+        count: How many; None or at least N chooses all.
+        seed: Of the choice.
+
+    Returns:
+        Indices in rising order.
+    """
+    if count is None or count >= len(labels):
+        return torch.arange(len(labels))
+    members = [torch.nonzero(labels == c).flatten() for c in labels.unique().tolist()]
+    shares = torch.tensor([len(m) * count / len(labels) for m in members], dtype=torch.float64)
+    quota = shares.floor().clamp(min=1).long()
+    rest = max(0, count - int(quota.sum()))
+    # the largest remainders get what rounding left over; equal ones in class order
+    quota[torch.argsort(shares - quota, descending=True, stable=True)[:rest]] += 1
+    generator = torch.Generator().manual_seed(seed)
+    chosen = [
+        m[torch.randperm(len(m), generator=generator)[:q]]
+        for m, q in zip(members, quota.tolist(), strict=True)
+    ]
+    return torch.cat(chosen).sort().values
+
+
+def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split images into training and test indices, the same share of each class in both.
+
+    Every class keeps at least one image on either side.
+
+    Args:
+        labels: (N,) int64.
+        fraction: Share of the test side.
+        seed: Of the split.
+
+    Raises:
+        ValueError: A class with a single image cannot be on both sides.
+    """
+    test = []
+    generator = torch.Generator().manual_seed(seed)
+    for c in labels.unique().tolist():
+        members = torch.nonzero(labels == c).flatten()
+        if len(members) < 2:
+            raise ValueError(
+                f"class {c} has a single image; a split into training and test needs two"
+            )
+        count = min(len(members) - 1, max(1, round(fraction * len(members))))
+        test.append(members[torch.randperm(len(members), generator=generator)[:count]])
+    tested = torch.zeros(len(labels), dtype=torch.bool)
+    tested[torch.cat(test)] = True
+    return torch.nonzero(~tested).flatten(), torch.nonzero(tested).flatten()

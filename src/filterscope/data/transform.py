@@ -1,0 +1,178 @@
+"""What happens to an image between its file and the network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from filterscope.data.decode import fit, open_rgb, to_pixels
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Turns an image into a network's input, at test time.
+
+    The shorter side is scaled to `resize` pixels, the central square of `image_size` pixels is
+    cut out, values in [0, 1] are normalised.
+
+    Args:
+        image_size: Side of the network's input in pixels.
+        resize: Shorter side before the cut; None keeps the whole shorter side.
+        mean: Of each channel, in [0, 1]; ImageNet's by default.
+        std: Of each channel.
+
+    Example:
+        >>> from PIL import Image
+        >>> Transform(image_size=32)(Image.new("L", (40, 60))).shape
+        torch.Size([3, 32, 32])
+    """
+
+    image_size: int
+    resize: int | None = None
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if self.image_size < 1:
+            raise ValueError(f"`image_size` must be at least 1, got {self.image_size}")
+        if self.resize is not None and self.resize < self.image_size:
+            raise ValueError(
+                f"`resize` ({self.resize}) must not be below `image_size` ({self.image_size})"
+            )
+
+    def __call__(self, image: str | Path | bytes | Image.Image | Tensor) -> Tensor:
+        """Turn one image into the network's input.
+
+        Args:
+            image: A file, its bytes, a Pillow image, or uint8 pixels (3, H, W).
+
+        Returns:
+            Normalised pixels, (3, image_size, image_size).
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The content is no readable image.
+        """
+        return self.normalize(self.pixels(image)[None])[0]
+
+    def pixels(self, image: str | Path | bytes | Image.Image | Tensor) -> Tensor:
+        """Scale and cut an image, without normalising: uint8 (3, image_size, image_size)."""
+        if isinstance(image, Tensor):
+            if image.dtype != torch.uint8 or image.dim() != 3 or image.shape[0] != 3:
+                raise ValueError(
+                    "`image` as a tensor must be uint8 (3, H, W), got "
+                    f"{image.dtype} {tuple(image.shape)}"
+                )
+            image = Image.fromarray(image.permute(1, 2, 0).cpu().numpy())
+        return to_pixels(fit(open_rgb(image), self.resize or self.image_size, self.image_size))
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Turn uint8 pixels (N, 3, H, W) into normalised float32."""
+        mean, std = self._statistics(pixels.device)
+        return (pixels.to(torch.float32) / 255 - mean) / std
+
+    def denormalize(self, images: Tensor) -> Tensor:
+        """Turn normalised images (N, 3, H, W) back into values in [0, 1]."""
+        mean, std = self._statistics(images.device)
+        return (images * std + mean).clamp(0, 1)
+
+    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        shape = (1, 3, 1, 1)
+        return (
+            torch.tensor(self.mean, device=device).reshape(shape),
+            torch.tensor(self.std, device=device).reshape(shape),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Transform:
+        """Build the transform from what `to_dict` gave.
+
+        Raises:
+            ValueError: Missing or foreign entries.
+        """
+        try:
+            return cls(
+                int(values["image_size"]),
+                values["resize"],
+                tuple(values["mean"]),
+                tuple(values["std"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not the description of a transform: {values!r}") from error
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training images, each a function of uniform numbers drawn beforehand.
+
+    Images in memory are padded with black and shifted; images that stream from files are cut at
+    a random place, size and aspect ratio (the usual recipe for ImageNet).
+
+    Args:
+        padding: Largest shift in pixels, for images in memory.
+        flip: Mirror every second image.
+        scale: Smallest share of the area that a random cut keeps, for streamed images.
+    """
+
+    padding: int = 4
+    flip: bool = True
+    scale: float = 0.08
+
+    NUMBERS = 5
+    """Uniform numbers that an image needs."""
+
+    def shift(self, pixels: Tensor, numbers: Tensor) -> Tensor:
+        """Shift and mirror a batch of equal size, each image by its own numbers.
+
+        Args:
+            pixels: uint8, (N, 3, H, W).
+            numbers: Uniform in [0, 1), (N, NUMBERS), on the same device.
+
+        Returns:
+            uint8, (N, 3, H, W).
+        """
+        if self.padding:
+            places = (numbers[:, :2] * (2 * self.padding + 1)).long()
+            padded = F.pad(pixels, (self.padding,) * 4)
+            height, width = pixels.shape[2:]
+            windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+            every = torch.arange(len(pixels), device=pixels.device)
+            pixels = windows[every, :, places[:, 0], places[:, 1]]
+        if self.flip:
+            mirrored = (numbers[:, 2] < 0.5)[:, None, None, None]
+            pixels = torch.where(mirrored, pixels.flip(3), pixels)
+        return pixels
+
+    def cut(self, image: Image.Image, size: int, numbers: Tensor) -> Image.Image:
+        """Cut a random window out of an image, scale it to a square, and maybe mirror it.
+
+        Args:
+            image: Of any size.
+            size: Side of the result in pixels.
+            numbers: Uniform in [0, 1), (NUMBERS,).
+        """
+        width, height = image.size
+        u = [float(number) for number in numbers]
+        area = width * height * (self.scale + (1 - self.scale) * u[3])
+        ratio = math.exp(math.log(3 / 4) + u[4] * (math.log(4 / 3) - math.log(3 / 4)))
+        w = min(width, max(1, round(math.sqrt(area * ratio))))
+        h = min(height, max(1, round(math.sqrt(area / ratio))))
+        left, top = int(u[0] * (width - w + 1)), int(u[1] * (height - h + 1))
+        box = (left, top, left + w, top + h)
+        image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+        mirror = self.flip and u[2] < 0.5
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else image
