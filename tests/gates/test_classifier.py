@@ -76,9 +76,7 @@ def randomized(model: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def make(model=None, layer="relu", num_classes=5, num_filters=8, seed=0, **options):
-    net = GatedClassifier(
-        randomized(model or Small()), layer, num_classes, num_filters, **options
-    )
+    net = GatedClassifier(randomized(model or Small()), layer, num_classes, num_filters, **options)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         net.gate.matrix.copy_(torch.rand(net.gate.matrix.shape, generator=generator))
@@ -261,7 +259,9 @@ def test_the_layer_may_be_the_module():
 
 def compiled_equals_eager(model, layer, size):
     torch._dynamo.reset()
-    net = GatedClassifier(randomized(model).eval(), layer, 6, example_input=torch.zeros(1, 3, size, size))
+    net = GatedClassifier(
+        randomized(model).eval(), layer, 6, example_input=torch.zeros(1, 3, size, size)
+    )
     with torch.no_grad():
         net.gate.matrix.copy_(torch.rand(net.gate.matrix.shape))
     compiled = torch.compile(net, backend="aot_eager")
@@ -356,7 +356,11 @@ def test_fixed_gates_are_kept(tmp_path):
         (lambda: GatedClassifier(Small(), "relu"), ValueError, "num_classes"),
         (lambda: GatedClassifier(make(), "relu", 5, 8), TypeError, "gated already"),
         (lambda: GatedClassifier(torch.jit.script(Small()), "relu", 5, 8), TypeError, "scripted"),
-        (lambda: GatedClassifier(Small(), "relu", 5, 8, activation="silu"), ValueError, "activation"),
+        (
+            lambda: GatedClassifier(Small(), "relu", 5, 8, activation="silu"),
+            ValueError,
+            "activation",
+        ),
     ],
 )
 def test_bad_input_is_named(call, error, words):

@@ -13,6 +13,7 @@ def run(words: Sequence[str]) -> int:
     parser = Parser("evaluate", "Measure a run: accuracy, filters, gate; write its report.")
     parser.add_argument("run", type=str, help="the run folder")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--devices", type=int, default=1, help="processes that share the images")
     parser.add_argument("--batch_size", type=int, default=256, help="images at once")
     parser.add_argument(
         "--balanced",
@@ -24,6 +25,7 @@ def run(words: Sequence[str]) -> int:
     measure(
         Path(arguments.run),
         device=arguments.device,
+        devices=arguments.devices,
         batch_size=arguments.batch_size,
         balanced=arguments.balanced,
         seed=arguments.seed,
@@ -35,6 +37,7 @@ def measure(
     path: Path,
     *,
     device: str = "auto",
+    devices: int = 1,
     batch_size: int = 256,
     balanced: bool | None = None,
     seed: int = 0,
@@ -47,7 +50,12 @@ def measure(
 
     run = load_run(path)
     evaluation = evaluate_run(
-        run, device=device, batch_size=batch_size, balanced=balanced, seed=seed
+        run,
+        device=device,
+        devices=devices,
+        batch_size=batch_size,
+        balanced=balanced,
+        seed=seed,
     )
     evaluation.save(path)
     comparison = compare_runs([load_run(path)])

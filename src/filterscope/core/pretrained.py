@@ -66,7 +66,9 @@ def read_pretrained_config(folder: str | Path) -> dict[str, Any]:
     """
     file = Path(folder) / "config.json"
     if not file.is_file():
-        raise FileNotFoundError(f"{folder} holds no config.json; expected what save_pretrained writes")
+        raise FileNotFoundError(
+            f"{folder} holds no config.json; expected what save_pretrained writes"
+        )
     config = read_json(file)
     schema = config.get("filterscope_schema") if isinstance(config, dict) else None
     if not isinstance(schema, int):

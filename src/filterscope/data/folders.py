@@ -119,7 +119,9 @@ def find_images(path: Path) -> tuple[Found, Found | None]:
     if train_zip.is_file():
         test_zip = next((f for n in _TEST_NAMES if (f := path / f"{n}.zip").is_file()), None)
         train = _unwrapped(Store(train_zip))
-        return _labelled(train), None if test_zip is None else _labelled(_unwrapped(Store(test_zip)))
+        return _labelled(train), None if test_zip is None else _labelled(
+            _unwrapped(Store(test_zip))
+        )
     store = _unwrapped(Store(path))
     folders = store.folders()
     test_name = next((name for name in _TEST_NAMES if name in folders), None)

@@ -46,9 +46,7 @@ class Files:
         return Files(self.store, names, self.labels[indices])
 
 
-def number_classes(
-    train: Found, test: Found | None
-) -> tuple[tuple[str, ...], Files, Files | None]:
+def number_classes(train: Found, test: Found | None) -> tuple[tuple[str, ...], Files, Files | None]:
     """Number the classes in the order of their names.
 
     Raises:
@@ -139,7 +137,9 @@ def read_split(files: Files, transform: Transform, *, check: bool) -> tuple[Spli
 
     _in_threads(read, range(len(files.names)), files.store)
     if bad:
-        kept = torch.tensor([i for i, n in enumerate(files.names) if n not in bad], dtype=torch.long)
+        kept = torch.tensor(
+            [i for i, n in enumerate(files.names) if n not in bad], dtype=torch.long
+        )
         files, pixels = files.take(kept), pixels[kept]
     split = Split(files.labels, files.names, InMemory(pixels), transform)
     return split, _named(files.store, bad)

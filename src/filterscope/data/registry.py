@@ -123,15 +123,18 @@ def _load_digits(
     seed: int,
     test_fraction: float,
 ) -> ImageDataset:
-    transform = Transform(
-        image_size or digits.SIZE, mean=(digits.MEAN,) * 3, std=(digits.STD,) * 3
-    )
+    transform = Transform(image_size or digits.SIZE, mean=(digits.MEAN,) * 3, std=(digits.STD,) * 3)
     pixels, labels = digits.read_digits(transform.image_size)
     train, test = hold_out(labels, test_fraction, seed)
     train = train[choose(labels[train], limits[0], seed)]
     test = test[choose(labels[test], limits[1], seed)]
     splits = [
-        Split(labels[part], tuple(f"digit {i}" for i in part.tolist()), InMemory(pixels[part]), transform)
+        Split(
+            labels[part],
+            tuple(f"digit {i}" for i in part.tolist()),
+            InMemory(pixels[part]),
+            transform,
+        )
         for part in (train, test)
     ]
     # a mirrored digit is no digit

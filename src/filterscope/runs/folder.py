@@ -141,7 +141,9 @@ class RunFolder:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{self.config} is not readable as YAML: {error}") from error
         if not isinstance(config, dict):
-            raise ValueError(f"{self.config} must hold settings by name, got {type(config).__name__}")
+            raise ValueError(
+                f"{self.config} must hold settings by name, got {type(config).__name__}"
+            )
         return config
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
@@ -157,7 +159,9 @@ class RunFolder:
         if not self.metrics.is_file():
             return []
         with self.metrics.open(newline="") as file:
-            return [{key: _number(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
+            return [
+                {key: _number(cell) for key, cell in row.items()} for row in csv.DictReader(file)
+            ]
 
     def read_json(self, file: Path) -> dict[str, Any] | None:
         """Read one of the folder's JSON files, None where it was not written yet."""

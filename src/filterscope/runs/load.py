@@ -114,7 +114,9 @@ def load_run(path: str | Path) -> Run:
     config = folder.read_config()
     described = folder.read_json(folder.classes)
     if described is None:
-        raise FileNotFoundError(f"{folder.path} holds no finished epoch yet: classes.json is missing")
+        raise FileNotFoundError(
+            f"{folder.path} holds no finished epoch yet: classes.json is missing"
+        )
     model = create_model(config["model"], len(described["classes"]))
     weights, gate_weights = _read_weights(folder)
     load_strictly(model, weights, str(folder.path))

@@ -41,7 +41,9 @@ def run_demo(
     out = Path(out)
     report = out / "report.html"
     if report.exists() and not overwrite:
-        raise FileExistsError(f"{report} exists; replace it with --overwrite, or name another folder")
+        raise FileExistsError(
+            f"{report} exists; replace it with --overwrite, or name another folder"
+        )
     dataset = load_dataset(**dataset_arguments(TrainSettings(**preset(PRESET)).to_dict()))
     runs: list[Run] = []
     for seed in range(seeds):

@@ -145,7 +145,8 @@ class _Loop:
         self.steps = num_batches(dataset.train, self.batch_size, drop_last=True)
         self.gate_lr = gate_learning_rate(settings, self.steps)
         self.network: Network = build_network(settings, num_classes, dataset.transform.image_size)
-        self.network.module.to(fabric.device)
+        # channels last is what convolutions are fastest in, on CPU as on tensor cores
+        self.network.module.to(fabric.device, memory_format=torch.channels_last)
         self.optimizers: Optimizers = make_optimizers(self.network, settings, self.gate_lr)
         self.rows: list[Row] = []
         if folder.checkpoint.is_file():
@@ -167,7 +168,9 @@ class _Loop:
         parallel, *wrapped = self.fabric.setup(module, *optimizers, move_to_device=False)
         if self.network.gate is not None:
             parallel.mark_forward_method("both")
-        return parallel, {id(ours): theirs for ours, theirs in zip(optimizers, wrapped, strict=True)}
+        return parallel, {
+            id(ours): theirs for ours, theirs in zip(optimizers, wrapped, strict=True)
+        }
 
     def run(self, reporter: Reporter) -> None:
         """Train the epochs that are left and write what a finished run holds."""
@@ -208,7 +211,7 @@ class _Loop:
                 self.parallel,
                 gate,
                 phase,
-                batch.images,
+                batch.images.contiguous(memory_format=torch.channels_last),
                 batch.labels,
                 settings,
                 self.class_weights,
@@ -268,6 +271,7 @@ class _Loop:
                 world_size=self.fabric.world_size,
                 workers=self.settings.workers,
             ):
+                images = images.contiguous(memory_format=torch.channels_last)
                 both: Callable[..., tuple[Tensor, ...]] | None = getattr(module, "both", None)
                 paths = (module(images),) if both is None else both(images, labels)
                 for i, logits in enumerate(paths):

@@ -1,0 +1,106 @@
+"""One pass of a network over a split: logits of both paths, and pooled features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from filterscope.core.contexts import captured_features, evaluating
+from filterscope.data import Split, Transform, batches
+from filterscope.gates import GatedClassifier
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What the network gave for each sample of a split, in the split's order.
+
+    Attributes:
+        indices: Place of the sample, (N,).
+        labels: (N,).
+        predictions: Of the standard path, (N,).
+        losses: Cross entropy of the standard path, (N,).
+        gated_predictions: Of the gated path, (N,); the standard path's without a gate.
+        gated_losses: Of the gated path, (N,).
+        features: Pooled, ungated, rectified features of the studied layer, (N, K).
+    """
+
+    indices: Tensor
+    labels: Tensor
+    predictions: Tensor
+    losses: Tensor
+    gated_predictions: Tensor
+    gated_losses: Tensor
+    features: Tensor
+
+
+def collect(
+    model: nn.Module,
+    layer: nn.Module,
+    activation: Callable[[Tensor], Tensor] | None,
+    split: Split,
+    transform: Transform,
+    *,
+    batch_size: int,
+    device: torch.device,
+    rank: int = 0,
+    world_size: int = 1,
+    workers: int = 2,
+) -> Collected:
+    """Run a network over a split, its share on each process, and gather everything everywhere.
+
+    Args:
+        model: The plain or gated classifier, on `device`.
+        layer: The studied layer.
+        activation: What rectifies its output before pooling.
+        split: The images.
+        transform: Their normalisation.
+        batch_size: Images at once, over all processes.
+        device: Where to compute.
+        rank: Of this process.
+        world_size: Number of processes.
+        workers: Processes that read images which are not in memory.
+
+    Returns:
+        All samples, on CPU, sorted by their place.
+
+    Raises:
+        ValueError: The network gives NaN or infinite logits or features.
+    """
+    rows: list[tuple[Tensor, ...]] = []
+    with evaluating(model), captured_features(layer, activation) as seen:
+        for images, labels, indices in batches(
+            split,
+            batch_size,
+            transform=transform,
+            device=device,
+            rank=rank,
+            world_size=world_size,
+            workers=workers,
+        ):
+            if not len(labels):
+                continue
+            seen.clear()
+            logits = gated = model(images).float()
+            features = seen[0].float()
+            if isinstance(model, GatedClassifier):
+                gated = model(images, labels).float()
+            rows.append((indices.to(device), labels, *_answers(logits, labels),
+                         *_answers(gated, labels), features))  # fmt: skip
+    columns = [torch.cat(column) for column in zip(*rows, strict=True)]
+    if world_size > 1:
+        columns = [torch.cat(gather_all_tensors(column)) for column in columns]
+    order = torch.argsort(columns[0])
+    collected = Collected(*[column[order].cpu() for column in columns])
+    for name in (f.name for f in fields(Collected)):
+        if not bool(torch.isfinite(getattr(collected, name)).all()):
+            raise ValueError(f"the network gives non-finite {name} on the test images")
+    return collected
+
+
+def _answers(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    return logits.argmax(1), F.cross_entropy(logits, labels, reduction="none")

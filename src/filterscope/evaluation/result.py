@@ -1,0 +1,63 @@
+"""What an evaluation found, on disk and in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from filterscope.core.files import atomic_write, read_json, write_json
+from filterscope.runs.folder import RunFolder
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every number about a run, with the settings that it was measured with.
+
+    Attributes:
+        settings: Split, sample counts, layer, settings of the estimators, versions.
+        metrics: Numbers and short lists by name; a metric that does not apply is absent.
+        arrays: ``mi`` (C, K), ``gate`` (C, K), ``confusion`` (C, C) counts of true by predicted
+            class, ``mean_features`` (C, K), ``correlation`` (K, K), the redundancy curve, and the
+            images that fire the most class-specific filters.
+    """
+
+    settings: dict[str, Any]
+    metrics: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``evaluation.json`` and ``arrays.npz`` into a run folder."""
+        files = RunFolder(Path(folder))
+        with atomic_write(files.arrays) as target:
+            np.savez_compressed(target, allow_pickle=False, **self.arrays)
+        write_json(
+            files.evaluation,
+            {"schema": SCHEMA, "settings": self.settings, "metrics": self.metrics},
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Evaluation:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: The run was not evaluated.
+            ValueError: A damaged file, or one of a newer schema.
+        """
+        files = RunFolder(Path(folder))
+        if not files.evaluation.is_file():
+            raise FileNotFoundError(
+                f"{folder} was not evaluated; run `filterscope evaluate {folder}`"
+            )
+        content = read_json(files.evaluation)
+        if content.get("schema", 0) > SCHEMA:
+            raise ValueError(f"{files.evaluation} has schema {content['schema']}; this reads {SCHEMA}")
+        try:
+            with np.load(files.arrays, allow_pickle=False) as arrays:
+                return cls(content["settings"], content["metrics"], dict(arrays))
+        except (OSError, ValueError, EOFError, KeyError) as error:
+            raise ValueError(f"{files.arrays} is not readable: {error}") from error
