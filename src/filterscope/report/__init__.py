@@ -1,0 +1,21 @@
+"""Runs side by side: numbers, figures, and one HTML page that opens offline."""
+
+from typing import TYPE_CHECKING
+
+from filterscope.core.lazy import lazy_members
+
+if TYPE_CHECKING:
+    from filterscope.report.comparison import Comparison, Side, compare_runs
+    from filterscope.report.page import write_report
+
+__all__ = ["Comparison", "Side", "compare_runs", "write_report"]
+
+__getattr__, __dir__ = lazy_members(
+    __name__,
+    {
+        "Comparison": f"{__name__}.comparison",
+        "Side": f"{__name__}.comparison",
+        "compare_runs": f"{__name__}.comparison",
+        "write_report": f"{__name__}.page",
+    },
+)

@@ -1,0 +1,134 @@
+"""Metrics as people read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from filterscope.report.comparison import Comparison, Difference, Side
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown.
+
+    Attributes:
+        key: Its name in ``evaluation.json``.
+        name: Its name for people.
+        meaning: One sentence.
+        kind: "share" is shown in per cent and its differences in points.
+        is_level: A chance level or bound, whose difference between sides says nothing.
+    """
+
+    key: str
+    name: str
+    meaning: str
+    kind: Literal["share", "number", "count"] = "number"
+    is_level: bool = False
+
+    def show(self, value: float) -> str:
+        """A value, as in 99.44 % or 0.2329."""
+        if self.kind == "share":
+            return f"{100 * value:.2f}\u00a0%"
+        return f"{value:.0f}" if self.kind == "count" and value == round(value) else f"{value:.4f}"
+
+    def show_spread(self, value: float) -> str:
+        """A spread, without its unit."""
+        return f"{100 * value:.2f}" if self.kind == "share" else f"{value:.4f}"
+
+    def show_difference(self, value: float) -> str:
+        """A signed difference."""
+        if self.kind == "share":
+            return f"{100 * value:+.2f} points"
+        return f"{value:+.0f}" if self.kind == "count" and value == round(value) else f"{value:+.4f}"
+
+
+METRICS = [
+    Metric("accuracy", "accuracy", "Correct answers on the standard path, test images.", "share"),
+    Metric("mis", "MIS", "Mutual-information score: what the average filter knows about its best "
+           "class, in nats. Higher is more class-specific."),
+    Metric("mis_floor", "MIS by chance", "The same with permuted labels: its noise floor.",
+           is_level=True),
+    Metric("mis_bound", "MIS at most", "The entropy of a class: no filter can know more.",
+           is_level=True),
+    Metric("density", "L1-density", "Mean entry of the gate. 1 / classes: each filter serves one."),
+    Metric("gated_accuracy", "gated accuracy", "Correct answers on the gated path, which is told "
+           "the label: a diagnosis, never a result.", "share"),
+    Metric("gap", "gated minus standard", "How much the label leaks through the gate.", "share"),
+    Metric("overlap_argmax", "class of gate = class of MI", "Filters whose class of largest MI is "
+           "their class in the gate.", "share"),
+    Metric("overlap_argmax_chance", "the same by chance", "1 / classes.", "share", is_level=True),
+    Metric("overlap_jaccard", "overlap of gate and MI", "Jaccard index of the open gate entries "
+           "and as many largest MI entries."),
+    Metric("overlap_jaccard_chance", "the same by chance", "With the gate's columns permuted.",
+           is_level=True),
+    Metric("redundancy_0_1", "redundancy r(0.1)", "Filter pairs with correlation of at least 0.1, "
+           "the diagonal counted as in the paper."),
+    Metric("inter_class_correlation", "inter-class correlation", "Mean correlation between the "
+           "strongest filters of different classes."),
+    Metric("dead_filters", "dead filters", "Filters that give the same value on every image.",
+           "count"),
+]  # fmt: skip
+
+BY_KEY = {metric.key: metric for metric in METRICS}
+
+
+def show_side(side: Side, metric: Metric) -> str:
+    """A side's value with its spread, or a dash."""
+    mean, spread = side.mean(metric.key), side.spread(metric.key)
+    if mean is None:
+        return "-"
+    shown = metric.show(mean)
+    if spread is None or metric.kind == "count":
+        return shown
+    return f"{shown} ± {metric.show_spread(spread)}"
+
+
+def show_difference(difference: Difference | None, metric: Metric) -> str:
+    """A difference with the number of seeds in which it has its sign, or a dash."""
+    if difference is None:
+        return "-"
+    shown = metric.show_difference(difference.mean)
+    if len(difference.each) > 1 and difference.mean:
+        same = sum(value * difference.mean > 0 for value in difference.each)
+        shown += f" ({same} of {len(difference.each)} seeds)"
+    return shown
+
+
+def density_interval(side: Side) -> str:
+    """The interval that the side's gate may have, as in "in [0.1, 0.1]"."""
+    metrics = (side.runs[0].evaluation or {}).get("metrics", {})
+    interval = metrics.get("density_interval")
+    return "" if interval is None else f" in [{interval[0]:.3g}, {interval[1]:.3g}]"
+
+
+def text_table(comparison: Comparison) -> str:
+    """The numbers that matter most, one row a side, for the console."""
+    first = comparison.sides[0]
+    chance, bound = first.mean("mis_floor") or 0.0, first.mean("mis_bound") or 0.0
+    head = ["", "accuracy", f"MIS (floor {chance:.4f}, bound {bound:.4f})", "density"]
+    rows = [head]
+    for side in comparison.sides:
+        settings = (side.runs[0].evaluation or {}).get("settings", {})
+        seeds = f", {len(side.runs)} seeds" if len(side.runs) > 1 else ""
+        rows.append(
+            [
+                side.label,
+                f"{show_side(side, BY_KEY['accuracy'])}  n={settings.get('num_samples')}{seeds}",
+                show_side(side, BY_KEY["mis"]),
+                show_side(side, BY_KEY["density"]) + density_interval(side),
+            ]
+        )
+    for side in comparison.sides[1:]:
+        cells = [
+            show_difference(comparison.difference(side, key), BY_KEY[key])
+            for key in ("accuracy", "mis")
+        ]
+        rows.append([f"{side.label} - {first.label}", *cells, ""])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, *[f"warning: {warning}" for warning in comparison.warnings]])

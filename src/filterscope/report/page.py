@@ -1,0 +1,239 @@
+"""The report: one HTML file that opens offline."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+from filterscope import __version__
+from filterscope.core.files import write_text
+from filterscope.report import curves, matrices
+from filterscope.report.comparison import Comparison, Side
+from filterscope.report.numbers import density_interval, show_difference, show_side
+from filterscope.report.theme import Picture, data_uri, draw
+from filterscope.runs import Run
+
+_ENLARGED = 64  # pixels that a small thumbnail is enlarged to, by whole factors
+
+
+@dataclass(frozen=True)
+class FilterStrip:
+    """The images that fire a filter most, side by side.
+
+    Attributes:
+        picture: Data URI of a PNG.
+        alt: What it shows.
+        title: Filter and class.
+        detail: Its numbers.
+    """
+
+    picture: str
+    alt: str
+    title: str
+    detail: str
+
+
+def write_report(comparison: Comparison, path: str | Path) -> None:
+    """Write the report of a comparison.
+
+    Args:
+        comparison: Of `compare_runs`; of a single run, too.
+        path: The HTML file to write; its folder is made if absent.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("filterscope.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    write_text(path, environment.get_template("report.html.j2").render(_content(comparison)))
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
+    first = comparison.sides[0].runs[0]
+    top = max(float((side.runs[0].arrays or {})["mi"].max()) for side in comparison.sides)
+    return {
+        "title": " / ".join(side.label for side in comparison.sides),
+        "subject": _subject(first),
+        "findings": _findings(comparison),
+        "warnings": comparison.warnings,
+        "head": [side.label for side in comparison.sides],
+        "rows": _rows(comparison),
+        "several_seeds": max(len(side.runs) for side in comparison.sides) > 1,
+        "training": draw(
+            lambda theme: curves.training_curves(comparison, theme),
+            "Test accuracy, loss and density over the epochs",
+        ),
+        "sides": [_side_content(side, top) for side in comparison.sides],
+        "redundancy": _redundancy(comparison),
+        "settings": _setting_rows(comparison),
+        "estimator": (first.evaluation or {})["settings"],
+        "environments": [(run.label, run.environment) for s in comparison.sides for run in s.runs],
+        "version": __version__,
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def _subject(run: Run) -> str:
+    settings = (run.evaluation or {})["settings"]
+    return (
+        f"{run.config['model']} on {settings['data']}: {settings['num_samples']} test images, "
+        f"{settings['num_classes']} classes, {settings['num_filters']} filters of layer "
+        f"{settings['layer']}"
+    )
+
+
+def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+    rows = []
+    for metric in comparison.metrics:
+        cells = [show_side(side, metric) for side in comparison.sides]
+        if metric.key == "density":
+            cells = [
+                cell + (density_interval(side) if cell != "-" else "")
+                for cell, side in zip(cells, comparison.sides, strict=True)
+            ]
+        differences = [
+            show_difference(comparison.difference(side, metric.key), metric)
+            for side in comparison.sides[1:]
+        ]
+        rows.append(
+            {
+                "name": metric.name,
+                "meaning": metric.meaning,
+                "cells": cells,
+                "differences": ["-" if metric.is_level else d for d in differences],
+                "main": metric.key in ("accuracy", "mis", "density"),
+            }
+        )
+    return rows
+
+
+def _findings(comparison: Comparison) -> list[str]:
+    """What the numbers say, in sentences."""
+    found = []
+    baseline = comparison.sides[0]
+    for side in comparison.sides[1:]:
+        mis, accuracy = comparison.difference(side, "mis"), comparison.difference(side, "accuracy")
+        if mis is None or accuracy is None:
+            continue
+        verb = "more" if mis.mean > 0 else "less"
+        seeds = ""
+        if len(mis.each) > 1:
+            same = sum(value * mis.mean > 0 for value in mis.each)
+            seeds = f" in {same} of {len(mis.each)} seeds"
+        found.append(
+            f"The filters of {side.label} are {verb} class-specific than those of "
+            f"{baseline.label}{seeds}: MIS {side.mean('mis'):.4f} against "
+            f"{baseline.mean('mis'):.4f} (chance {side.mean('mis_floor'):.4f}, at most "
+            f"{side.mean('mis_bound'):.4f}), with {100 * accuracy.mean:+.2f} points of accuracy."
+        )
+    for side in comparison.sides:
+        agreement, gap = side.mean("overlap_argmax"), side.mean("gap")
+        if agreement is not None:
+            chance = side.mean("overlap_argmax_chance") or math.nan
+            found.append(
+                f"In {side.label}, {100 * agreement:.0f}\u00a0% of the filters know most about the class "
+                f"that the gate gave them (chance {100 * chance:.0f}\u00a0%)."
+            )
+        if gap is not None and gap > 0.02:
+            found.append(
+                f"The gated path of {side.label} is {100 * gap:.1f} points better than the standard "
+                "path because it is told the label. Only the standard path's accuracy counts."
+            )
+    return found
+
+
+def _side_content(side: Side, top: float) -> dict[str, Any]:
+    """Pictures of a side: of its first run."""
+    run = side.runs[0]
+    arrays = run.arrays or {}
+    pictures: list[tuple[str, Picture]] = []
+    if "gate" in arrays:
+        pictures += [
+            ("Gate", draw(lambda t: matrices.gate_figure(run, t), f"Gate matrix of {side.label}")),
+            ("Gate in numbers", draw(lambda t: matrices.statistics_figure(run, t),
+                                     f"Filters of each class in {side.label}")),
+        ]  # fmt: skip
+    pictures.append(
+        ("Mutual information of filters and classes",
+         draw(lambda t: matrices.mi_figure(run, top, t), f"MI matrix of {side.label}"))
+    )  # fmt: skip
+    if "gate" in arrays:
+        pictures.append(
+            ("Where gate and mutual information agree",
+             draw(lambda t: matrices.overlap_figure(run, t), f"Overlap in {side.label}"))
+        )  # fmt: skip
+    correlation = None
+    if "correlation" in arrays:
+        correlation = draw(
+            lambda t: matrices.correlation_figure(run, t), f"Filter correlation of {side.label}"
+        )
+    return {
+        "label": side.label,
+        "run": run.label,
+        "pictures": pictures,
+        "correlation": correlation,
+        "filters": _filter_strips(run),
+    }
+
+
+def _redundancy(comparison: Comparison) -> Picture | None:
+    if not any("correlation" in (run.arrays or {}) for s in comparison.sides for run in s.runs):
+        return None
+    return draw(
+        lambda theme: curves.redundancy_curves(comparison, theme),
+        "Share of filter pairs with a correlation of at least s",
+    )
+
+
+def _filter_strips(run: Run) -> list[FilterStrip]:
+    arrays = run.arrays or {}
+    strips = []
+    for i, k in enumerate(arrays["top_filters"].tolist()):
+        owner = int(arrays["top_filter_classes"][i])
+        labels = arrays["top_labels"][i]
+        hits = int((labels == owner).sum())
+        name = run.classes[owner]
+        strips.append(
+            FilterStrip(
+                picture=_montage(arrays["top_thumbnails"][i]),
+                alt=f"Images that fire filter {k} most: {', '.join(run.classes[c] for c in labels)}",
+                title=f"filter {k}: {name}",
+                detail=f"MI {arrays['top_filter_mi'][i]:.3f}; {hits} of {len(labels)} are {name}",
+            )
+        )
+    return strips
+
+
+def _montage(thumbnails: np.ndarray) -> str:
+    """Thumbnails (M, h, w, 3) side by side with a gap, as a data URI."""
+    factor = max(1, _ENLARGED // max(thumbnails.shape[1:3]))
+    large = thumbnails.repeat(factor, axis=1).repeat(factor, axis=2)
+    gap = ((0, 0), (0, 0), (0, 2), (0, 0))
+    row = np.concatenate(list(np.pad(large, gap, constant_values=255)), axis=1)[:, :-2]
+    file = io.BytesIO()
+    Image.fromarray(row).save(file, format="PNG", optimize=True)
+    return data_uri(file.getvalue(), "image/png")
+
+
+def _setting_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """Every setting, those in which the sides differ first."""
+    rows = []
+    for name in comparison.sides[0].runs[0].config:
+        values = [
+            ", ".join(dict.fromkeys(str(run.config.get(name)) for run in side.runs))
+            for side in comparison.sides
+        ]
+        rows.append({"name": name, "values": values, "differs": len(set(values)) > 1})
+    return sorted(rows, key=lambda row: not row["differs"])

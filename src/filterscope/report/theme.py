@@ -1,0 +1,117 @@
+"""Figures on light and on dark paper, as pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a page.
+
+    Attributes:
+        name: light or dark.
+        paper: Background of figures.
+        ink: Text.
+        faint: Axes and grid.
+        series: Colours of the sides, told apart by colour-blind readers, too.
+    """
+
+    name: str
+    paper: str
+    ink: str
+    faint: str
+    series: tuple[str, ...]
+
+    @property
+    def ramp(self) -> Colormap:
+        """From paper to ink, for matrices of values from 0."""
+        colors = [self.paper, self.series[0], self.ink]
+        return LinearSegmentedColormap.from_list(f"{self.name}-ramp", colors)
+
+    @property
+    def balance(self) -> Colormap:
+        """From one colour over paper to another, for values from -1 to 1."""
+        colors = [self.series[1], self.paper, self.series[0]]
+        return LinearSegmentedColormap.from_list(f"{self.name}-balance", colors)
+
+
+LIGHT = Theme(
+    "light", "#ffffff", "#1c2430", "#c9d1db", ("#0b6bb8", "#d1530b", "#0a8f6c", "#a8478a", "#6b7280")
+)
+DARK = Theme(
+    "dark", "#161b22", "#e3e8ee", "#3a434f", ("#58b2f5", "#f39a4b", "#42cfa5", "#e59acb", "#9aa4b2")
+)
+THEMES = (LIGHT, DARK)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, drawn once for each theme.
+
+    Attributes:
+        light: Data URI of a PNG.
+        dark: Data URI of a PNG.
+        width: In CSS pixels.
+        height: In CSS pixels.
+        alt: What it shows, in words.
+    """
+
+    light: str
+    dark: str
+    width: int
+    height: int
+    alt: str
+
+
+def draw(figure: Callable[[Theme], Figure], alt: str, dpi: int = 150) -> Picture:
+    """Draw a figure in every theme.
+
+    Args:
+        figure: Draws it in a given theme.
+        alt: What it shows, for those who cannot see it.
+        dpi: Pixels an inch; figures are laid out at 96 CSS pixels an inch.
+    """
+    uris = {}
+    width = height = 0.0
+    for theme in THEMES:
+        style = {
+            "font.family": "DejaVu Sans",
+            "font.size": 8.5,
+            "axes.edgecolor": theme.faint,
+            "axes.labelcolor": theme.ink,
+            "axes.titlecolor": theme.ink,
+            "axes.titlesize": 9,
+            "axes.titlelocation": "left",
+            "axes.facecolor": theme.paper,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "figure.facecolor": theme.paper,
+            "text.color": theme.ink,
+            "xtick.color": theme.ink,
+            "ytick.color": theme.ink,
+            "grid.color": theme.faint,
+            "grid.linewidth": 0.6,
+            "legend.frameon": False,
+        }
+        with mpl.rc_context(style):
+            drawn = figure(theme)
+            FigureCanvasAgg(drawn)
+            file = io.BytesIO()
+            drawn.savefig(file, format="png", dpi=dpi)
+            width, height = drawn.get_size_inches()
+        uris[theme.name] = data_uri(file.getvalue(), "image/png")
+    return Picture(uris["light"], uris["dark"], round(width * 96), round(height * 96), alt)
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """A file's content as an address that a page can hold."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
