@@ -329,7 +329,7 @@ def test_save_pretrained_round_trip(tmp_path, batch):
     again = GatedClassifier.from_pretrained(tmp_path / "net", Small())
     torch.testing.assert_close(again(x, labels), net(x, labels))
     assert again.gate.density_bound == net.gate.density_bound
-    assert set(path.name for path in (tmp_path / "net").iterdir()) == {
+    assert {path.name for path in (tmp_path / "net").iterdir()} == {
         "config.json", "gate.safetensors", "model.safetensors",
     }  # fmt: skip
     with pytest.raises(ValueError, match="do not fit"):

@@ -65,7 +65,7 @@ class Parser(jsonargparse.ArgumentParser):
             elif "tuple" in str(field.type):
                 self.lists.add(f"--{field.name}")
 
-    def error(self, message: str, *_: Any, **__: Any) -> NoReturn:  # type: ignore[override]
+    def error(self, message: str, *_: Any, **__: Any) -> NoReturn:
         """Print one line and exit with 2."""
         unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
         if unknown:

@@ -1,4 +1,4 @@
-"""Batches on the training device, repeatable to the bit and the same for any number of processes."""
+"""Batches on the training device, repeatable to the bit for any number of processes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def batches(
     if augmentation is not None:
         numbers = torch.rand(count, Augmentation.NUMBERS, generator=generator)
     used = num_batches(split, batch_size, drop_last=drop_last)
-    parts = [part[rank::world_size] for part in order.split(batch_size)[:used]]
+    parts = [part[rank::world_size] for part in torch.split(order, batch_size)[:used]]
     if isinstance(split.images, InMemory):
         pixels = _from_memory(split.images, parts, augmentation, numbers, device)
     else:

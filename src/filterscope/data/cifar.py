@@ -72,8 +72,8 @@ def read_cifar(name: str, root: Path, *, download: bool) -> tuple[Parts, tuple[s
         found = folders[0]
     if found is None:
         raise FileNotFoundError(
-            f"{name} is not in {root}: expected {layout['folder']}/ or {layout['binary']}/ as in the "
-            f"archive from {layout['page']}; --download fetches it"
+            f"{name} is not in {root}: expected {layout['folder']}/ or {layout['binary']}/ as in "
+            f"the archive from {layout['page']}; --download fetches it"
         )
     if found in binaries:
         return _read_binary(name, found)

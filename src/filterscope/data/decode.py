@@ -14,7 +14,7 @@ from torch import Tensor
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
 
 
-class UnreadableImage(ValueError):
+class UnreadableImageError(ValueError):
     """A file that is no image, or half of one."""
 
 
@@ -30,7 +30,7 @@ def open_rgb(source: bytes | str | Path | Image.Image) -> Image.Image:
 
     Raises:
         FileNotFoundError: There is no such file.
-        UnreadableImage: The content is truncated, damaged, no image, or too large to be safe.
+        UnreadableImageError: The content is truncated, damaged, no image, or too large to be safe.
     """
     name = "the image" if isinstance(source, (bytes, Image.Image)) else str(source)
     try:
@@ -41,7 +41,7 @@ def open_rgb(source: bytes | str | Path | Image.Image) -> Image.Image:
     except FileNotFoundError:
         raise
     except Exception as error:  # Pillow's decoders raise anything: OSError, SyntaxError, struct...
-        raise UnreadableImage(f"{name} is not readable as an image: {error}") from error
+        raise UnreadableImageError(f"{name} is not readable as an image: {error}") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

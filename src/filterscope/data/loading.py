@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from filterscope.data.decode import UnreadableImage, open_rgb
+from filterscope.data.decode import UnreadableImageError, open_rgb
 from filterscope.data.folders import Found, Store
 from filterscope.data.split import InMemory, Split, Streamed, choose, hold_out
 from filterscope.data.transform import Transform
@@ -95,7 +96,7 @@ def usual_size(files: Files) -> int | None:
         try:
             with Image.open(BytesIO(files.store(name))) as image:
                 sizes.add(image.size)
-        except Exception:  # unreadable ones are counted later  # noqa: S112
+        except Exception:  # unreadable ones are counted later
             continue
     if len(sizes) == 1 and (size := sizes.pop())[0] == size[1] <= SMALL:
         return size[0]
@@ -132,7 +133,7 @@ def read_split(files: Files, transform: Transform, *, check: bool) -> tuple[Spli
         name = files.names[index]
         try:
             pixels[index] = transform.pixels(files.store(name))
-        except (UnreadableImage, OSError) as error:
+        except (UnreadableImageError, OSError) as error:
             bad[name] = _reason(error)
 
     _in_threads(read, range(len(files.names)), files.store)
@@ -167,7 +168,7 @@ def _broken(files: Files) -> dict[str, str]:
             content = files.store(name)
             if not _ends_well(content):
                 open_rgb(content)
-        except (UnreadableImage, OSError) as error:
+        except (UnreadableImageError, OSError) as error:
             bad[name] = _reason(error)
 
     _in_threads(look, files.names, files.store)
@@ -181,12 +182,11 @@ def _ends_well(content: bytes) -> bool:
     return jpeg or png
 
 
-def _in_threads(work: object, items: Iterable[object], store: Store) -> None:
+def _in_threads(work: Callable[[Any], None], items: Iterable[Any], store: Store) -> None:
     # one zip file has one position, so its members are read one after the other
     threads = 1 if store.root.is_file() else min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, items):  # type: ignore[arg-type]
-            pass
+        list(pool.map(work, items))  # drained, so that what a thread raises arrives here
 
 
 def _reason(error: Exception) -> str:

@@ -29,7 +29,7 @@ _DATASETS = {
     "cifar10": "CIFAR-10 in its official layout (python or binary); --download fetches it",
     "cifar100": "CIFAR-100, fine labels, in its official layout; --download fetches it",
     "imagenet": "ImageNet: imagenet/train/SYNSET/*.JPEG and imagenet/val/SYNSET/*.JPEG",
-    "folder:PATH": "class folders or zip files of images, with train/ and test/ or a held-out share",
+    "folder:PATH": "your images in class folders or zip files, with or without a test split",
 }
 _FOLDER = "folder:"
 

@@ -136,7 +136,7 @@ def choose(labels: Tensor, count: int | None, seed: int) -> Tensor:
     """
     if count is None or count >= len(labels):
         return torch.arange(len(labels))
-    members = [torch.nonzero(labels == c).flatten() for c in labels.unique().tolist()]
+    members = [torch.nonzero(labels == c).flatten() for c in sorted(set(labels.tolist()))]
     shares = torch.tensor([len(m) * count / len(labels) for m in members], dtype=torch.float64)
     quota = shares.floor().clamp(min=1).long()
     rest = max(0, count - int(quota.sum()))
@@ -165,7 +165,7 @@ def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor
     """
     test = []
     generator = torch.Generator().manual_seed(seed)
-    for c in labels.unique().tolist():
+    for c in sorted(set(labels.tolist())):
         members = torch.nonzero(labels == c).flatten()
         if len(members) < 2:
             raise ValueError(

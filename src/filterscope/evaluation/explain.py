@@ -91,7 +91,8 @@ class Explanation:
         for part in self.filters:
             known = f"  ({', '.join(part.classes)})" if part.classes else ""
             lines.append(
-                f"  filter {part.index:>4}  {part.contribution:+8.3f} of logit {self.logit:.3f}{known}"
+                f"  filter {part.index:>4}  {part.contribution:+8.3f} of logit "
+                f"{self.logit:.3f}{known}"
             )
         return "\n".join(lines)
 

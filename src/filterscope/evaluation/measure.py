@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from filterscope.evaluation.collect import Collected, collect
 from filterscope.evaluation.result import Evaluation
 from filterscope.evaluation.top_images import top_filter_images
 from filterscope.metrics import functional
+from filterscope.metrics.functional.correlation import Variant
 from filterscope.runs import Run, load_run
 from filterscope.runs.environment import describe_environment
 
@@ -64,13 +66,12 @@ def evaluate_run(
     if devices == 1:
         collected = _collect(fabric, run, dataset, batch_size)
     else:  # the network is read again by each process
-        collected = fabric.launch(_collect, run.path, dataset, batch_size)
+        share = partial(_collect, run=run.path, dataset=dataset, batch_size=batch_size)
+        collected = fabric.launch(share)
     return _measure(run, dataset, collected, balanced, seed, str(fabric.device))
 
 
-def _collect(
-    fabric: Fabric, run: Run | Path, dataset: ImageDataset, batch_size: int
-) -> Collected:
+def _collect(fabric: Fabric, run: Run | Path, dataset: ImageDataset, batch_size: int) -> Collected:
     run = run if isinstance(run, Run) else load_run(run)
     model = run.model.to(fabric.device)
     collected = collect(
@@ -105,9 +106,7 @@ def _measure(
     )
     mean_features = functional.class_mean_features(features, labels, num_classes)
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-    confusion.index_put_(
-        (labels, collected.predictions), torch.ones_like(labels), accumulate=True
-    )
+    confusion.index_put_((labels, collected.predictions), torch.ones_like(labels), accumulate=True)
     metrics: dict[str, Any] = {
         "accuracy": float((collected.predictions == labels).double().mean()),
         "loss": float(collected.losses.double().mean()),
@@ -188,11 +187,15 @@ def _add_correlation(
         return
     correlation = functional.filter_correlation(convolution.weight.detach().cpu())
     thresholds = torch.from_numpy(_CURVE)
-    variants = {"": "all", "_off_diagonal": "off_diagonal", "_absolute": "absolute"}
+    variants: dict[str, Variant] = {
+        "": "all",
+        "_off_diagonal": "off_diagonal",
+        "_absolute": "absolute",
+    }
     for suffix, variant in variants.items():
-        curve = functional.redundancy(correlation, thresholds, variant)  # type: ignore[arg-type]
+        curve = functional.redundancy(correlation, thresholds, variant)
         arrays[f"redundancy_curve{suffix}"] = curve.numpy()
-        at_tenth = functional.redundancy(correlation, 0.1, variant)  # type: ignore[arg-type]
+        at_tenth = functional.redundancy(correlation, 0.1, variant)
         metrics[f"redundancy_0_1{suffix}"] = float(at_tenth)
     per_class = max(1, num_filters // num_classes)
     if bool(torch.isfinite(mean_features).all()):

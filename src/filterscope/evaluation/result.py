@@ -55,7 +55,9 @@ class Evaluation:
             )
         content = read_json(files.evaluation)
         if content.get("schema", 0) > SCHEMA:
-            raise ValueError(f"{files.evaluation} has schema {content['schema']}; this reads {SCHEMA}")
+            raise ValueError(
+                f"{files.evaluation} has schema {content['schema']}; this reads up to {SCHEMA}"
+            )
         try:
             with np.load(files.arrays, allow_pickle=False) as arrays:
                 return cls(content["settings"], content["metrics"], dict(arrays))

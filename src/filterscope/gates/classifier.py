@@ -26,6 +26,8 @@ from filterscope.gates.gate import ClassGate
 Activation = Callable[[Tensor], Tensor] | None
 Mode = Literal["gated", "both", "features"]
 
+_outside_graphs: Any = torch.compiler.disable  # its own annotations are missing
+
 
 class GatedClassifier(nn.Module):
     """A classifier whose features pass a class gate at one layer, when labels are given.
@@ -242,8 +244,10 @@ class GatedClassifier(nn.Module):
             self._mode, self._labels, self._pooled = None, None, None
 
     def _on_layer_output(self, _module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
-        """Gate the layer's output. The one permanent hook: a bound method, so that copies and
-        pickles of this network carry it, and `torch.compile` sees it.
+        """Gate the layer's output.
+
+        The one permanent hook: a bound method, so that copies and pickles of this network carry
+        it, and `torch.compile` sees it.
         """
         if self._mode is None:
             _refuse_recomputation()
@@ -262,15 +266,17 @@ class GatedClassifier(nn.Module):
         gated: Tensor = self.gate(output, self._labels)
         return gated if self._mode == "gated" else torch.cat([output, gated])
 
-    @torch.compiler.disable
     def _batch_norm_follows(self, x: Tensor) -> bool:
         """Whether a batch norm runs after the gated layer; found once, on one image."""
         if self._norm_follows is None:
-            watch = _NormWatch()
-            with evaluating(self.model), forward_hook(self.layer, watch.layer_ran), watch:
-                self.model(x[:1])
-            self._norm_follows = watch.found
+            self._norm_follows = bool(_outside_graphs(self._watch_norms)(x))
         return self._norm_follows
+
+    def _watch_norms(self, x: Tensor) -> bool:
+        watch = _NormWatch()
+        with evaluating(self.model), forward_hook(self.layer, watch.layer_ran), watch:
+            self.model(x[:1])
+        return watch.found
 
     def _replicate_for_data_parallel(self) -> NoReturn:
         raise RuntimeError(

@@ -95,8 +95,8 @@ def bottleneck_resnet_for_cifar(blocks: list[int], num_classes: int) -> nn.Modul
         blocks: Blocks of the four stages.
         num_classes: C.
     """
-    model = torchvision.models.ResNet(Bottleneck, blocks, num_classes=num_classes)
-    model.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
-    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
-    model.maxpool = nn.Identity()  # type: ignore[assignment]
+    model: nn.Module = torchvision.models.ResNet(Bottleneck, blocks, num_classes=num_classes)
+    stem = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+    model.conv1, model.maxpool = stem, nn.Identity()
     return model

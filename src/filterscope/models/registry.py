@@ -101,8 +101,8 @@ def create_model(
     """
     if num_classes < 1:
         raise ValueError(f"`num_classes` must be at least 1, got {num_classes}")
-    model = _build(name, num_classes)
-    model.filterscope_architecture = {"name": name, "num_classes": num_classes}  # type: ignore[assignment]
+    model: Any = _build(name, num_classes)
+    model.filterscope_architecture = {"name": name, "num_classes": num_classes}
     if weights is not None:
         left_out = load_weights(model, weights)
         if left_out:
@@ -112,7 +112,8 @@ def create_model(
                 stacklevel=2,
             )
     freeze_parameters(model, freeze)
-    return model
+    built: nn.Module = model
+    return built
 
 
 def model_info(name: str) -> ModelInfo:
@@ -161,9 +162,10 @@ def _build_timm(name: str, num_classes: int) -> nn.Module:
     short = name.removeprefix(TIMM)
     if not timm.is_model(short):
         raise unknown_name("model", name, [TIMM + known for known in timm.list_models()])
-    model: nn.Module = timm.create_model(short, pretrained=False, num_classes=num_classes)
-    model.filterscope_gate_point = _timm_gate_point(model)  # type: ignore[assignment]
-    return model
+    model: Any = timm.create_model(short, pretrained=False, num_classes=num_classes)
+    model.filterscope_gate_point = _timm_gate_point(model)
+    built: nn.Module = model
+    return built
 
 
 @torch.no_grad()

@@ -12,7 +12,9 @@ from filterscope.report.numbers import METRICS, Metric
 from filterscope.runs import Run
 
 # Settings in which the runs of one side may differ.
-_NOT_A_SIDE = frozenset({"seed", "device", "devices", "workers", "compile", "data_root", "download"})
+_NOT_A_SIDE = frozenset(
+    {"seed", "device", "devices", "workers", "compile", "data_root", "download"}
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Side:
     def values(self, metric: str) -> list[float]:
         """The metric of each run; empty where it does not apply."""
         found = [_metrics(run).get(metric) for run in self.runs]
-        return [] if any(value is None for value in found) else [float(v) for v in found]  # type: ignore[arg-type]
+        known = [float(value) for value in found if value is not None]
+        return known if len(known) == len(self.runs) else []
 
     def mean(self, metric: str) -> float | None:
         """Mean over the runs; None where the metric does not apply."""
@@ -89,9 +92,7 @@ class Comparison:
         each: tuple[float, ...] = ()
         if side.seeds == baseline.seeds:
             each = tuple(a - b for a, b in zip(ours, theirs, strict=True))
-        return Difference(
-            fmean(ours) - fmean(theirs), stdev(each) if len(each) > 1 else None, each
-        )
+        return Difference(fmean(ours) - fmean(theirs), stdev(each) if len(each) > 1 else None, each)
 
     def console_table(self) -> str:
         """The comparison as text, one row a side."""
@@ -135,7 +136,8 @@ def _labels(groups: list[list[Run]]) -> list[str]:
         label = group[0].label if single or len(stems) > 1 else stems.pop()
         labels.append(label)
     if len(set(labels)) < len(labels):  # runs of equal names in different folders
-        labels = [f"{group[0].path.parent.name}/{label}" for group, label in zip(groups, labels, strict=True)]
+        folders = [group[0].path.resolve().parent.name for group in groups]
+        labels = [f"{folder}/{label}" for folder, label in zip(folders, labels, strict=True)]
     if len(set(labels)) < len(labels):
         labels = [f"{label} ({i})" for i, label in enumerate(labels, start=1)]
     return labels

@@ -21,13 +21,13 @@ def training_curves(comparison: Comparison, theme: Theme) -> Figure:
     names += [("density", "L1-density of the gate")] if gated else []
     figure = Figure(figsize=(9.2, 2.6), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, len(names)))
+    twins = {"test_accuracy": "test_gated_accuracy", "test_loss": "test_gated_loss"}
     for axis, (name, title) in zip(axes, names, strict=True):
         for i, side in enumerate(comparison.sides):
             color = theme.series[i % len(theme.series)]
             _plot(axis, side, name, color, "-", side.label)
-            twin = {"test_accuracy": "test_gated_accuracy", "test_loss": "test_gated_loss"}.get(name)
-            if twin is not None:
-                _plot(axis, side, twin, color, ":", f"{side.label}, gated path")
+            if name in twins:
+                _plot(axis, side, twins[name], color, ":", f"{side.label}, gated path")
         axis.set_title(title)
         axis.set_xlabel("epoch")
         axis.grid(True, axis="y")

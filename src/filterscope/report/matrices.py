@@ -31,7 +31,9 @@ def gate_figure(run: Run, theme: Theme) -> Figure:
     """The gate matrix, filters ordered by class."""
     gate = (run.arrays or {})["gate"][:, filter_order(run)]
     figure, axis = _wide(run)
-    shown = axis.imshow(gate, aspect="auto", cmap=theme.ramp, vmin=0, vmax=1, interpolation="nearest")
+    shown = axis.imshow(
+        gate, aspect="auto", cmap=theme.ramp, vmin=0, vmax=1, interpolation="nearest"
+    )
     _class_rows(axis, run)
     axis.set_xlabel(f"{gate.shape[1]} filters, ordered by the gate's class")
     figure.colorbar(shown, ax=axis, pad=0.01, label="gate")

@@ -41,7 +41,8 @@ class Metric:
         """A signed difference."""
         if self.kind == "share":
             return f"{100 * value:+.2f} points"
-        return f"{value:+.0f}" if self.kind == "count" and value == round(value) else f"{value:+.4f}"
+        whole = self.kind == "count" and value == round(value)
+        return f"{value:+.0f}" if whole else f"{value:+.4f}"
 
 
 METRICS = [

@@ -143,13 +143,13 @@ def _findings(comparison: Comparison) -> list[str]:
         if agreement is not None:
             chance = side.mean("overlap_argmax_chance") or math.nan
             found.append(
-                f"In {side.label}, {100 * agreement:.0f}\u00a0% of the filters know most about the class "
-                f"that the gate gave them (chance {100 * chance:.0f}\u00a0%)."
+                f"In {side.label}, {100 * agreement:.0f}\u00a0% of the filters know most about the "
+                f"class that the gate gave them (chance {100 * chance:.0f}\u00a0%)."
             )
         if gap is not None and gap > 0.02:
             found.append(
-                f"The gated path of {side.label} is {100 * gap:.1f} points better than the standard "
-                "path because it is told the label. Only the standard path's accuracy counts."
+                f"The gated path of {side.label} is {100 * gap:.1f} points better than the "
+                "standard path because it is told the label; it is no result."
             )
     return found
 
@@ -205,10 +205,11 @@ def _filter_strips(run: Run) -> list[FilterStrip]:
         labels = arrays["top_labels"][i]
         hits = int((labels == owner).sum())
         name = run.classes[owner]
+        shown = ", ".join(run.classes[c] for c in labels)
         strips.append(
             FilterStrip(
                 picture=_montage(arrays["top_thumbnails"][i]),
-                alt=f"Images that fire filter {k} most: {', '.join(run.classes[c] for c in labels)}",
+                alt=f"Images that fire filter {k} most: {shown}",
                 title=f"filter {k}: {name}",
                 detail=f"MI {arrays['top_filter_mi'][i]:.3f}; {hits} of {len(labels)} are {name}",
             )

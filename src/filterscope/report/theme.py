@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -45,7 +46,11 @@ class Theme:
 
 
 LIGHT = Theme(
-    "light", "#ffffff", "#1c2430", "#c9d1db", ("#0b6bb8", "#d1530b", "#0a8f6c", "#a8478a", "#6b7280")
+    "light",
+    "#ffffff",
+    "#1c2430",
+    "#c9d1db",
+    ("#0b6bb8", "#d1530b", "#0a8f6c", "#a8478a", "#6b7280"),
 )
 DARK = Theme(
     "dark", "#161b22", "#e3e8ee", "#3a434f", ("#58b2f5", "#f39a4b", "#42cfa5", "#e59acb", "#9aa4b2")
@@ -83,7 +88,7 @@ def draw(figure: Callable[[Theme], Figure], alt: str, dpi: int = 150) -> Picture
     uris = {}
     width = height = 0.0
     for theme in THEMES:
-        style = {
+        style: Any = {
             "font.family": "DejaVu Sans",
             "font.size": 8.5,
             "axes.edgecolor": theme.faint,

@@ -123,7 +123,8 @@ def load_run(path: str | Path) -> Run:
     network: nn.Module = model
     activation = torch.relu if described["rectified"] else None
     if gate_weights is not None:
-        gate = ClassGate(*gate_weights["matrix"].shape, density_bound=described["density_bound"])
+        num_classes, num_filters = gate_weights["matrix"].shape
+        gate = ClassGate(num_classes, num_filters, described["density_bound"])
         gate.matrix.requires_grad_(config["fixed_gate"] is None)
         load_strictly(gate, gate_weights, str(folder.path))
         network = GatedClassifier(model, described["layer"], gate=gate, activation=activation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ def train(
     Raises:
         FileExistsError: `out` holds something and neither `resume` nor `overwrite` is given.
         FileNotFoundError: Nothing to resume, or data that is not there.
-        ValueError: Settings, data or weights that do not fit; `TrainingDiverged` when the loss is
-            no longer finite.
+        ValueError: Settings, data or weights that do not fit.
+        TrainingDivergedError: The loss is no longer finite.
 
     Example:
         >>> import tempfile
@@ -78,12 +79,14 @@ def train(
             folder.create(overwrite=overwrite)
             folder.write_config(settings.to_dict())
     fabric = _make_fabric(settings)
-    arguments = (settings, folder, progress, dataset)
-    if fabric.strategy.launcher is None or not _spawns(settings):
-        fabric.launch()
-        _train_process(fabric, *arguments)
+    process = partial(
+        _train_process, settings=settings, folder=folder, progress=progress, dataset=dataset
+    )
+    if _spawns(settings):
+        fabric.launch(process)
     else:
-        fabric.launch(_train_process, *arguments)
+        fabric.launch()
+        process(fabric)
     return folder.path
 
 
@@ -146,7 +149,7 @@ class _Loop:
         self.gate_lr = gate_learning_rate(settings, self.steps)
         self.network: Network = build_network(settings, num_classes, dataset.transform.image_size)
         # channels last is what convolutions are fastest in, on CPU as on tensor cores
-        self.network.module.to(fabric.device, memory_format=torch.channels_last)
+        self.network.module.to(fabric.device).to(memory_format=torch.channels_last)
         self.optimizers: Optimizers = make_optimizers(self.network, settings, self.gate_lr)
         self.rows: list[Row] = []
         if folder.checkpoint.is_file():
@@ -257,7 +260,7 @@ class _Loop:
         }
 
     def _test(self) -> Row:
-        """Loss and accuracy of both paths on the test split, each sample once over all processes."""
+        """Loss and accuracy of both paths on the test split, each sample counted once."""
         module, gate = self.network.module, self.network.gate
         self._share_buffers()
         sums = torch.zeros(5, dtype=torch.float64, device=self.fabric.device)
@@ -293,7 +296,7 @@ class _Loop:
     def _summed(self, *values: Tensor) -> list[float]:
         """Add up over processes."""
         total = self.fabric.all_reduce(torch.stack(values), reduce_op="sum")
-        return [float(value) for value in total]  # type: ignore[union-attr]
+        return [float(value) for value in total]
 
     def _share_buffers(self) -> None:
         """Give every process the first one's batch statistics, so that all test one network."""

@@ -14,7 +14,7 @@ from filterscope.training.schedule import Phase
 from filterscope.training.settings import TrainSettings
 
 
-class TrainingDiverged(ValueError):
+class TrainingDivergedError(ValueError):
     """The loss is no longer a number."""
 
 
@@ -82,7 +82,7 @@ def step_loss(
 
 
 def _unused(gate: ClassGate | None) -> Tensor | float:
-    """Zero that depends on the gate, where several processes expect a gradient of each parameter."""
+    """Zero that depends on the gate: several processes expect a gradient of each parameter."""
     if gate is None or not gate.learnable or not torch.distributed.is_initialized():
         return 0.0
     return 0.0 * gate.matrix.sum()
@@ -118,13 +118,13 @@ class EpochCounts:
         """Raise where the summed loss stopped being finite.
 
         Raises:
-            TrainingDiverged: With epoch and step. On an accelerator it is looked at every 50
+            TrainingDivergedError: With epoch and step. On an accelerator it is looked at every 50
                 steps only, because looking waits for the device.
         """
         if self.device.type != "cpu" and self.steps % 50 and self.steps != steps:
             return
         if not bool(torch.isfinite(self.loss)):
-            raise TrainingDiverged(
+            raise TrainingDivergedError(
                 f"the loss is not finite in epoch {epoch}, by step {self.steps} of {steps}: lower "
                 "`lr` (and `gate_lr`, `lambda2`); the last finished epoch is kept"
             )

@@ -102,7 +102,7 @@ def _outside(classifier: nn.Module, prefixes: Sequence[str]) -> list[nn.Paramete
 
 
 def set_learning_rate(optimizers: Optimizers, settings: TrainSettings, factor: float) -> None:
-    """Set the weights' learning rates to their initial ones times a factor; the gate's is constant."""
+    """Set the weights' learning rates to a share of their initial ones; the gate's is constant."""
     for group in optimizers.weights.param_groups:
         group["lr"] = settings.lr * factor
     if optimizers.gated_weights is not None:

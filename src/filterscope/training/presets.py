@@ -70,7 +70,7 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "csg-cifar": Preset(
-        "ResNet-20 on CIFAR-10; the paper's optimizer and length, the gate's settings by our trials",
+        "ResNet-20 on CIFAR-10: optimizer and length as printed, the gate's settings by our trials",
         {
             "data": "cifar10",
             "model": "resnet20",

@@ -66,13 +66,13 @@ def _rightmost(xs: Any, i: int, radius: float, inside: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _shrunk(distance: float) -> float:
+def _shrunk(distance: float) -> Any:
     """The next number towards zero, so that the k-th neighbour itself is not counted."""
     return np.nextafter(distance, 0.0)
 
 
 @njit(nogil=True, cache=True)
-def _brute_distance(values: Any, t: int, k: int, scratch: Any) -> float:
+def _brute_distance(values: Any, t: int, k: int, scratch: Any) -> Any:
     """Distance to the k-th neighbour in a small group, expanded as scikit-learn's brute force."""
     x, count = values[t], 0
     for u in range(len(values)):
@@ -86,7 +86,7 @@ def _brute_distance(values: Any, t: int, k: int, scratch: Any) -> float:
 @njit(nogil=True, cache=True)
 def _small_group_sum(
     xs: Any, places: Any, n_neighbors: int, dropped: int, psi: Any, scratch: Any
-) -> float:
+) -> Any:
     """`_group_sum` of a group so small that scikit-learn searches it by brute force."""
     count = len(places)
     k = min(n_neighbors, count - 1)
@@ -101,7 +101,7 @@ def _small_group_sum(
 
 
 @njit(nogil=True, cache=True)
-def _group_sum(xs: Any, places: Any, k: int, dropped: int, psi: Any) -> float:
+def _group_sum(xs: Any, places: Any, k: int, dropped: int, psi: Any) -> Any:
     """Sum of psi(m) over a group of more than 2 k + 1 points, given by its sorted places.
 
     `dropped` is the place of a point that is not in the pool, or -1.
@@ -153,7 +153,7 @@ def _runs(labels: Any, start: Any, end: Any) -> None:
 @njit(nogil=True, cache=True)
 def _without_class(
     xs: Any, labels: Any, start: Any, end: Any, i: int, c: int, k: int, single: bool, psi: Any
-) -> float:
+) -> Any:
     """psi(m) of place i in the rest of class c, whose points are skipped run by run.
 
     `single`: the class has one point, which then is not in the pool.
@@ -190,7 +190,7 @@ def _without_class(
 
 
 @njit(nogil=True, cache=True)
-def _free_sum(xs: Any, i: int, k: int, psi: Any) -> float:
+def _free_sum(xs: Any, i: int, k: int, psi: Any) -> Any:
     """psi(m) of place i among all points, where distances tie."""
     n, x = len(xs), xs[i]
     low, high, distance = i, i, 0.0
@@ -234,7 +234,7 @@ def _rest_sums(xs: Any, labels: Any, counts: Any, k: int, psi: Any, sums: Any) -
             classes[j] = around[low] if go_left else around[high]
             low -= go_left
             high += 1 - go_left
-        tied = k > 1 and distances[k - 2] == distances[k - 1] or distances[k - 1] == 0.0
+        tied = (k > 1 and distances[k - 2] == distances[k - 1]) or distances[k - 1] == 0.0
         free = _free_sum(xs, i, k, psi) if tied else psi[k]
         total += free
         own[label] += free
