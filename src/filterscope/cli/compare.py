@@ -27,6 +27,10 @@ def run(words: Sequence[str]) -> int:
     if out.exists() and not arguments.overwrite:
         raise FileExistsError(f"{out} exists; replace it with --overwrite, or name another file")
 
+    from filterscope.runs.folder import RunFolder
+
+    for path in arguments.runs:
+        RunFolder(Path(path)).read_config()  # told before anything heavy is imported
     from filterscope.report import compare_runs, write_report
     from filterscope.runs import load_run
 

@@ -43,10 +43,13 @@ def measure(
     seed: int = 0,
 ) -> None:
     """Measure the run in a folder, write its evaluation and report, and print the table."""
+    from filterscope.runs.folder import RunFolder
+
+    RunFolder(path).read_config()  # a wrong path is told before anything heavy is imported
     from filterscope.cli.compare import show
     from filterscope.evaluation import evaluate_run
     from filterscope.report import compare_runs, write_report
-    from filterscope.runs import RunFolder, load_run
+    from filterscope.runs import load_run
 
     run = load_run(path)
     evaluation = evaluate_run(

@@ -21,6 +21,9 @@ def run(words: Sequence[str]) -> int:
     parser.add_switch("csv", False, "one line an image and filter, for other programs")
     arguments = parser.parse(words)
 
+    from filterscope.runs.folder import RunFolder
+
+    RunFolder(Path(arguments.run)).read_config()  # told before anything heavy is imported
     from filterscope.evaluation import explain_images
     from filterscope.runs import load_run
 

@@ -37,7 +37,11 @@ def run(words: Sequence[str]) -> int:
         {name: getattr(arguments, name) for name in TrainSettings().to_dict()}
     )
     out = Path(arguments.out or default_folder(settings))
-    from filterscope.training.loop import train  # imports torch, which --help does not wait for
+    if not arguments.resume:
+        from filterscope.runs.folder import RunFolder
+
+        RunFolder(out).check_free(overwrite=arguments.overwrite)
+    from filterscope.training.loop import train  # imports torch, which no error above waits for
 
     try:
         train(settings, out, resume=arguments.resume, overwrite=arguments.overwrite, progress=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from filterscope.metrics import functional
 from filterscope.metrics.functional.correlation import Variant
 from filterscope.runs import Run, load_run
 from filterscope.runs.environment import describe_environment
+from filterscope.runs.processes import launch, make_fabric, quiet, spawns
 
 BALANCED_FROM = 100
 """Number of classes from which the mutual information is balanced by default."""
@@ -61,17 +63,19 @@ def evaluate_run(
             f"{dataset.name} has {len(dataset.classes)} classes ({', '.join(dataset.classes[:3])}, "
             f"...), the run was trained on {len(run.classes)} ({', '.join(run.classes[:3])}, ...)"
         )
-    strategy = "auto" if devices == 1 else "ddp_spawn"
-    fabric = Fabric(accelerator=device, devices=devices, strategy=strategy)
-    if devices == 1:
-        collected = _collect(fabric, run, dataset, batch_size)
-    else:  # the network is read again by each process
-        share = partial(_collect, run=run.path, dataset=dataset, batch_size=batch_size)
-        collected = fabric.launch(share)
+    fabric = make_fabric(device, devices)
+    # other processes read the network from the folder again
+    source = run.path if spawns(devices) else run
+    share = partial(_collect, run=source, dataset=dataset, batch_size=batch_size)
+    collected = Collected(*map(torch.from_numpy, launch(fabric, share, devices)))
     return _measure(run, dataset, collected, balanced, seed, str(fabric.device))
 
 
-def _collect(fabric: Fabric, run: Run | Path, dataset: ImageDataset, batch_size: int) -> Collected:
+def _collect(
+    fabric: Fabric, run: Run | Path, dataset: ImageDataset, batch_size: int
+) -> tuple[np.ndarray, ...]:
+    """One process's pass over its share; the fields of `Collected`, as what outlives a process."""
+    quiet()
     run = run if isinstance(run, Run) else load_run(run)
     model = run.model.to(fabric.device)
     collected = collect(
@@ -87,7 +91,7 @@ def _collect(fabric: Fabric, run: Run | Path, dataset: ImageDataset, batch_size:
         workers=run.config["workers"],
     )
     model.cpu()
-    return collected
+    return tuple(getattr(collected, field.name).numpy() for field in fields(Collected))
 
 
 def _measure(

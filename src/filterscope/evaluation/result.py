@@ -58,8 +58,4 @@ class Evaluation:
             raise ValueError(
                 f"{files.evaluation} has schema {content['schema']}; this reads up to {SCHEMA}"
             )
-        try:
-            with np.load(files.arrays, allow_pickle=False) as arrays:
-                return cls(content["settings"], content["metrics"], dict(arrays))
-        except (OSError, ValueError, EOFError, KeyError) as error:
-            raise ValueError(f"{files.arrays} is not readable: {error}") from error
+        return cls(content["settings"], content["metrics"], files.read_arrays() or {})

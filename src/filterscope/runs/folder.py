@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from filterscope.core.files import read_json, write_text
@@ -96,19 +99,19 @@ class RunFolder:
             self.report,
         )
 
-    def create(self, *, overwrite: bool = False) -> None:
-        """Make the folder for a new run.
+    def check_free(self, *, overwrite: bool = False) -> None:
+        """Look whether a new run may be written here, without touching anything.
 
         Args:
-            overwrite: Delete an earlier run's files in it; files that no run writes stay.
+            overwrite: An earlier run may be replaced.
 
         Raises:
-            FileExistsError: The folder holds something and `overwrite` is off, or it holds files
-                that are no run's.
+            FileExistsError: The folder holds a run and `overwrite` is off, or it holds files that
+                are no run's.
         """
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file; name a folder for the run")
-        present = list(self.path.iterdir()) if self.path.exists() else []
+        present = any(self.path.iterdir()) if self.path.exists() else False
         if present and not self.config.exists():
             raise FileExistsError(f"{self.path} holds files that are no run's; name another folder")
         if present and not overwrite:
@@ -116,7 +119,19 @@ class RunFolder:
                 f"{self.path} holds a run; continue it with --resume, replace it with --overwrite, "
                 "or name another folder"
             )
-        for file in self.files:
+
+    def create(self, *, overwrite: bool = False) -> None:
+        """Make the folder for a new run.
+
+        Args:
+            overwrite: Delete an earlier run's files in it; files that no run writes stay.
+
+        Raises:
+            FileExistsError: As `check_free`.
+        """
+        self.check_free(overwrite=overwrite)
+        # the settings go last: a folder with settings is a run's, whatever else is missing
+        for file in reversed(self.files):
             file.unlink(missing_ok=True)
         self.path.mkdir(parents=True, exist_ok=True)
 
@@ -169,6 +184,20 @@ class RunFolder:
             return None
         value: dict[str, Any] = read_json(file)
         return value
+
+    def read_arrays(self) -> dict[str, np.ndarray] | None:
+        """Read the arrays of an evaluation, None where there are none yet.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        if not self.arrays.is_file():
+            return None
+        try:
+            with np.load(self.arrays, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{self.arrays} is not readable as arrays: {error}") from error
 
 
 def _number(cell: str | None) -> Any:

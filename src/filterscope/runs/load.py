@@ -67,11 +67,7 @@ class Run:
     @property
     def arrays(self) -> dict[str, np.ndarray] | None:
         """What ``arrays.npz`` holds, None before the run was evaluated."""
-        file = RunFolder(self.path).arrays
-        if not file.is_file():
-            return None
-        with np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
+        return RunFolder(self.path).read_arrays()
 
     def dataset(self) -> ImageDataset:
         """Load the data that the run was trained and tested on."""

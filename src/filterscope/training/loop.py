@@ -21,6 +21,7 @@ from filterscope.data import ImageDataset, batches, class_weights, load_dataset,
 from filterscope.runs.environment import describe_environment
 from filterscope.runs.folder import Row, RunFolder
 from filterscope.runs.load import dataset_arguments
+from filterscope.runs.processes import launch, make_fabric, quiet
 from filterscope.training.checkpoint import (
     refuse_other_settings,
     restore_checkpoint,
@@ -72,49 +73,40 @@ def train(
          'model.safetensors']
     """
     folder = RunFolder(Path(out))
-    if int(os.environ.get("RANK", "0")) == 0:  # under torchrun, one process makes the folder
-        if resume:
-            refuse_other_settings(folder.read_config(), settings)
-        else:
-            folder.create(overwrite=overwrite)
-            folder.write_config(settings.to_dict())
-    fabric = _make_fabric(settings)
+    if resume:
+        refuse_other_settings(folder.read_config(), settings)
+    elif int(os.environ.get("RANK", "0")) == 0:  # under torchrun, one process makes the folder
+        folder.check_free(overwrite=overwrite)
+    fabric = make_fabric(settings.device, settings.devices, settings.precision)
     process = partial(
-        _train_process, settings=settings, folder=folder, progress=progress, dataset=dataset
+        _train_process,
+        settings=settings,
+        folder=folder,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+        dataset=dataset,
     )
-    if _spawns(settings):
-        fabric.launch(process)
-    else:
-        fabric.launch()
-        process(fabric)
+    launch(fabric, process, settings.devices)
     return folder.path
-
-
-def _make_fabric(settings: TrainSettings) -> Fabric:
-    strategy = "auto" if settings.devices == 1 else "ddp_spawn" if _spawns(settings) else "ddp"
-    return Fabric(
-        accelerator=settings.device,
-        devices=settings.devices,
-        strategy=strategy,
-        precision=settings.precision,
-    )
-
-
-def _spawns(settings: TrainSettings) -> bool:
-    """Whether this process starts the others itself (torchrun and SLURM have started them)."""
-    return settings.devices > 1 and not {"LOCAL_RANK", "SLURM_PROCID"} & os.environ.keys()
 
 
 def _train_process(
     fabric: Fabric,
     settings: TrainSettings,
     folder: RunFolder,
+    resume: bool,
+    overwrite: bool,
     progress: bool,
     dataset: ImageDataset | None,
 ) -> None:
     """What each process does."""
+    quiet()
     dataset = dataset or load_dataset(**dataset_arguments(settings.to_dict()))
-    loop = _Loop(fabric, settings, folder, dataset)
+    loop = _Loop(fabric, settings, folder, dataset, resume=resume)
+    if fabric.is_global_zero and not resume:  # not before data and network are known to be good
+        folder.create(overwrite=overwrite)
+        folder.write_config(settings.to_dict())
     shown = progress and fabric.is_global_zero
     reporter: Reporter = ConsoleReporter(folder.path.name, settings.epochs) if shown else Silent()
     with reporter:
@@ -140,7 +132,13 @@ class _Loop:
     """One process's part of a run."""
 
     def __init__(
-        self, fabric: Fabric, settings: TrainSettings, folder: RunFolder, dataset: ImageDataset
+        self,
+        fabric: Fabric,
+        settings: TrainSettings,
+        folder: RunFolder,
+        dataset: ImageDataset,
+        *,
+        resume: bool,
     ) -> None:
         self.fabric, self.settings, self.folder, self.dataset = fabric, settings, folder, dataset
         num_classes = len(dataset.classes)
@@ -152,7 +150,7 @@ class _Loop:
         self.network.module.to(fabric.device).to(memory_format=torch.channels_last)
         self.optimizers: Optimizers = make_optimizers(self.network, settings, self.gate_lr)
         self.rows: list[Row] = []
-        if folder.checkpoint.is_file():
+        if resume and folder.checkpoint.is_file():
             self.rows = restore_checkpoint(
                 folder.checkpoint, self.network, self.optimizers, settings
             )
@@ -219,12 +217,13 @@ class _Loop:
                 settings,
                 self.class_weights,
             )
+            counts.update(loss, batch.labels)
+            counts.check_finite(epoch, self.steps)  # before anything moves
             self.fabric.backward(loss.total)
             for optimizer in stepping:
                 optimizer.step()
-            repaired = gate.project_() if moves_gate and gate is not None else 0
-            counts.update(loss, batch.labels, repaired)
-            counts.check_finite(epoch, self.steps)
+            if moves_gate and gate is not None:
+                counts.repaired += gate.project_()
             reporter.step()
         return {"phase": phase, **self._training_row(counts, epoch, moves_gate)}
 
@@ -264,7 +263,7 @@ class _Loop:
         module, gate = self.network.module, self.network.gate
         self._share_buffers()
         sums = torch.zeros(5, dtype=torch.float64, device=self.fabric.device)
-        with evaluating(module):
+        with evaluating(module), self.fabric.autocast():
             for images, labels, _ in batches(
                 self.dataset.test,
                 max(256, self.batch_size),

@@ -104,14 +104,13 @@ class EpochCounts:
         for name in ("loss", "correct", "count", "penalty"):
             setattr(self, name, torch.zeros((), dtype=torch.float64, device=self.device))
 
-    def update(self, step: StepLoss, labels: Tensor, repaired: int) -> None:
+    def update(self, step: StepLoss, labels: Tensor) -> None:
         """Add one batch."""
         self.loss += step.task.detach().double() * len(labels)
         self.correct += (step.logits.detach().argmax(1) == labels).sum()
         self.count += len(labels)
         if step.penalty is not None:
             self.penalty += step.penalty.detach().double()
-        self.repaired += repaired
         self.steps += 1
 
     def check_finite(self, epoch: int, steps: int) -> None:

@@ -62,11 +62,11 @@ PRESETS: dict[str, Preset] = {
             "epochs": 30,
             "batch_size": 64,
             "lr": 0.1,
+            "scheme": "joint",
             "warmup": 6,
-            "period": 3,
-            "gated_epochs": 2,
             "gate_lr": 0.1,
-            "lambda2": 1e-3,
+            "lambda1": 3.0,
+            "lambda2": 1e-2,
         },
     ),
     "csg-cifar": Preset(
@@ -131,8 +131,8 @@ def preset(name: str, method: str | None = None) -> dict[str, Any]:
         ValueError: An unknown name, with the near ones.
 
     Example:
-        >>> preset("csg-digits")["gated_epochs"]
-        2
+        >>> preset("csg-digits")["scheme"]
+        'joint'
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS, "filterscope list presets")

@@ -1,0 +1,43 @@
+"""One process of a distributed run, started by the tests with torchrun's variables.
+
+Beside the run folder it writes its own parameters, so that the ranks can be compared.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from filterscope.core.gate_points import GatePoint
+from filterscope.training import TrainSettings, loop, network, train
+
+
+def small_network(name: str, num_classes: int, **_: object) -> nn.Module:
+    """A classifier without batch norm, whose training does not depend on how a batch is shared."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(16, num_classes),
+    )  # fmt: skip
+    model.filterscope_gate_point = GatePoint("1", 16, "relu", "gap-linear")
+    return model
+
+
+def main() -> None:
+    settings, out, own_network = json.loads(sys.argv[1])
+    if own_network:
+        network.create_model = small_network
+    run = loop._Loop.run
+
+    def run_and_write(self: loop._Loop, reporter: object) -> None:
+        run(self, reporter)
+        rank = self.fabric.global_rank
+        torch.save(self.network.module.state_dict(), Path(out).with_suffix(f".rank{rank}.pt"))
+
+    loop._Loop.run = run_and_write
+    train(TrainSettings.from_dict(settings), out)
+
+
+if __name__ == "__main__":
+    main()

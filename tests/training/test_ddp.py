@@ -1,0 +1,90 @@
+"""Two processes on CPU (gloo) train the same network as one."""
+
+import csv
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from filterscope import load_run
+from filterscope.evaluation import evaluate_run
+from filterscope.training import TrainSettings, train
+
+SETTINGS = TrainSettings(
+    method="gated", epochs=3, warmup=1, period=2, gated_epochs=1, limit=96, limit_test=41,
+    batch_size=32, lambda2=1e-2, device="cpu",
+)  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def run_processes(settings: TrainSettings, out: Path, *, own_network: bool) -> list[dict]:
+    """Train with `settings.devices` processes as torchrun starts them; each one's parameters."""
+    port, count = free_port(), settings.devices
+    argument = json.dumps([settings.to_dict(), str(out), own_network])
+    processes = []
+    for rank in range(count):
+        variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        variables |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+        command = [sys.executable, str(Path(__file__).with_name("ddp_process.py")), argument]
+        processes.append(subprocess.Popen(command, env={**os.environ, **variables}))
+    assert [process.wait(240) for process in processes] == [0] * count
+    return [torch.load(out.with_suffix(f".rank{r}.pt")) for r in range(count)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["alternate", "joint"])
+def test_parameters_and_gates_are_equal_on_all_ranks(tmp_path: Path, scheme: str) -> None:
+    settings = dataclasses.replace(SETTINGS, devices=2, scheme=scheme)
+    first, second = run_processes(settings, tmp_path / "run", own_network=False)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+    assert float(first["gate.matrix"].mean()) < 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["alternate", "joint"])
+def test_two_processes_give_the_weights_of_one_with_the_same_global_batch(
+    tmp_path: Path, scheme: str
+) -> None:
+    one = dataclasses.replace(SETTINGS, scheme=scheme, lr=0.05)
+    (single,) = run_processes(one, tmp_path / "one", own_network=True)
+    two = dataclasses.replace(one, devices=2)
+    shared, _ = run_processes(two, tmp_path / "two", own_network=True)
+    for name in single:
+        torch.testing.assert_close(shared[name], single[name], atol=1e-6, rtol=0)
+    rows = [list(csv.DictReader((tmp_path / n / "metrics.csv").open())) for n in ("one", "two")]
+    for ours, theirs in zip(*rows, strict=True):
+        assert ours["test_accuracy"] == theirs["test_accuracy"]
+        assert float(ours["train_loss"]) == pytest.approx(float(theirs["train_loss"]), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_one_command_starts_its_own_processes(tmp_path: Path) -> None:
+    folder = train(dataclasses.replace(SETTINGS, devices=2, epochs=2), tmp_path / "run")
+    run = load_run(folder)
+    assert [row["phase"] for row in run.history] == ["standard", "gated"]
+    assert run.environment["processes"] == 2
+
+
+@pytest.mark.slow
+def test_metrics_of_one_checkpoint_are_equal_for_one_and_two_processes(tmp_path: Path) -> None:
+    run = load_run(train(dataclasses.replace(SETTINGS, epochs=2), tmp_path / "run"))
+    one, two = evaluate_run(run, device="cpu"), evaluate_run(run, device="cpu", devices=2)
+    assert one.settings["num_samples"] == two.settings["num_samples"] == 41
+    for name, value in one.metrics.items():
+        assert two.metrics[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
+    for name, array in one.arrays.items():
+        assert array.shape == two.arrays[name].shape
+        assert array == pytest.approx(two.arrays[name], abs=1e-5), name
