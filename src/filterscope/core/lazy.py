@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,4 +28,7 @@ def lazy_members(
         module = importlib.import_module(members[name])
         return module if members[name] == f"{package}.{name}" else getattr(module, name)
 
-    return getattribute, lambda: sorted(members)
+    def directory() -> list[str]:
+        return sorted({*members, *vars(sys.modules[package])})
+
+    return getattribute, directory
