@@ -89,17 +89,21 @@ def collect(
             features = seen[0].float()
             if isinstance(model, GatedClassifier):
                 gated = model(images, labels).float()
-            rows.append((indices.to(device), labels, *_answers(logits, labels),
-                         *_answers(gated, labels), features))  # fmt: skip
+            answers = (*_answers(logits, labels), *_answers(gated, labels))
+            rows.append((indices.to(device), labels, *answers, features))
     columns = [torch.cat(column) for column in zip(*rows, strict=True)]
     if world_size > 1:
         columns = [torch.cat(gather_all_tensors(column)) for column in columns]
     order = torch.argsort(columns[0])
     collected = Collected(*[column[order].cpu() for column in columns])
-    for name in (f.name for f in fields(Collected)):
+    _refuse_non_finite(collected)
+    return collected
+
+
+def _refuse_non_finite(collected: Collected) -> None:
+    for name in (field.name for field in fields(Collected)):
         if not bool(torch.isfinite(getattr(collected, name)).all()):
             raise ValueError(f"the network gives non-finite {name} on the test images")
-    return collected
 
 
 def _answers(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -12,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from filterscope.core.contexts import captured_features, evaluating, forward_hook, pool_features
-from filterscope.core.gate_points import GatePoint, gate_point
-from filterscope.core.layers import find_layer
+from filterscope.core.contexts import evaluating, forward_hook, pool_features
+from filterscope.core.gate_points import gate_point
 from filterscope.core.pretrained import (
     load_strictly,
     read_pretrained_config,
@@ -22,8 +19,13 @@ from filterscope.core.pretrained import (
     write_pretrained,
 )
 from filterscope.gates.gate import ClassGate
+from filterscope.gates.placement import (
+    Activation,
+    chosen_activation,
+    chosen_layer,
+    count_filters,
+)
 
-Activation = Callable[[Tensor], Tensor] | None
 Mode = Literal["gated", "both", "features"]
 
 _outside_graphs: Any = torch.compiler.disable  # its own annotations are missing
@@ -99,9 +101,9 @@ class GatedClassifier(nn.Module):
         if isinstance(model, GatedClassifier):
             raise TypeError("`model` is gated already; wrap its .unwrap()")
         known = gate_point(model)
-        self.layer_name, module = _chosen_layer(model, layer, known)
+        self.layer_name, module = chosen_layer(model, layer, known)
         known = known if known is not None and known.layer == self.layer_name else None
-        self.activation = _chosen_activation(activation, known)
+        self.activation = chosen_activation(activation, known)
         self.model = model
         self.training = model.training
         # what the hook is to do, set for the length of one call
@@ -114,7 +116,7 @@ class GatedClassifier(nn.Module):
             if num_classes is None:
                 raise ValueError("`num_classes` is needed to make a gate")
             if num_filters is None:
-                num_filters = _count_filters(model, module, example_input, known)
+                num_filters = count_filters(model, module, example_input, known)
             gate = ClassGate(num_classes, num_filters, density_bound)
             gate.to(next((p.device for p in model.parameters()), torch.device("cpu")))
         self.gate = gate.train(model.training)
@@ -308,48 +310,3 @@ def _refuse_recomputation() -> None:
             "activation checkpointing over the gated layer would recompute it without its labels; "
             "checkpoint the blocks inside it or below it"
         )
-
-
-def _chosen_layer(
-    model: nn.Module, layer: str | nn.Module | None, known: GatePoint | None
-) -> tuple[str, nn.Module]:
-    if layer is not None:
-        return find_layer(model, layer)
-    if known is None:
-        raise ValueError(
-            f"`layer` is needed: the place of the gate is not known for {type(model).__name__}"
-        )
-    warnings.warn(f"gating layer {known.layer!r} of {type(model).__name__}", stacklevel=3)
-    return find_layer(model, known.layer)
-
-
-def _chosen_activation(
-    activation: Literal["auto", "relu"] | Activation, known: GatePoint | None
-) -> Activation:
-    if activation == "auto":
-        activation = "relu" if known is None else known.activation
-    if activation == "relu":
-        return torch.relu
-    if activation is not None and not callable(activation):
-        raise ValueError(
-            f"`activation` must be 'auto', 'relu', None or a function, got {activation!r}"
-        )
-    return activation
-
-
-def _count_filters(
-    model: nn.Module, layer: nn.Module, example_input: Tensor | None, known: GatePoint | None
-) -> int:
-    """Find K: one forward pass of the example, else the known architecture's number."""
-    if example_input is not None:
-        with evaluating(model), captured_features(layer, None) as seen:
-            model(example_input)
-        if len(seen) != 1:
-            raise ValueError(f"`layer` ran {len(seen)} times in a forward pass; it must run once")
-        return seen[0].shape[1]
-    if known is not None:
-        return known.num_filters
-    raise ValueError(
-        "the number of filters is not known: give `num_filters`, or an `example_input` to count "
-        "them on"
-    )

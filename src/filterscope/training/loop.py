@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor
-from torch.nn import functional as F
 
-from filterscope.core.contexts import evaluating
 from filterscope.core.files import write_json
 from filterscope.core.pretrained import write_tensors
 from filterscope.data import ImageDataset, batches, class_weights, load_dataset, num_batches
@@ -33,6 +30,7 @@ from filterscope.training.optimizers import Optimizers, make_optimizers, set_lea
 from filterscope.training.progress import ConsoleReporter, Reporter, Silent
 from filterscope.training.schedule import gate_learning_rate, learning_rate_factor, phase_of
 from filterscope.training.settings import TrainSettings
+from filterscope.training.testing import path_sums
 
 
 def train(
@@ -260,27 +258,15 @@ class _Loop:
 
     def _test(self) -> Row:
         """Loss and accuracy of both paths on the test split, each sample counted once."""
-        module, gate = self.network.module, self.network.gate
         self._share_buffers()
-        sums = torch.zeros(5, dtype=torch.float64, device=self.fabric.device)
-        with evaluating(module), self.fabric.autocast():
-            for images, labels, _ in batches(
-                self.dataset.test,
-                max(256, self.batch_size),
-                transform=self.dataset.transform,
-                device=self.fabric.device,
-                rank=self.fabric.global_rank,
-                world_size=self.fabric.world_size,
-                workers=self.settings.workers,
-            ):
-                images = images.contiguous(memory_format=torch.channels_last)
-                both: Callable[..., tuple[Tensor, ...]] | None = getattr(module, "both", None)
-                paths = (module(images),) if both is None else both(images, labels)
-                for i, logits in enumerate(paths):
-                    logits = logits.float()
-                    sums[2 * i] += F.cross_entropy(logits, labels, reduction="sum").double()
-                    sums[2 * i + 1] += (logits.argmax(1) == labels).sum()
-                sums[4] += len(labels)
+        gate = self.network.gate
+        sums = path_sums(
+            self.fabric,
+            self.network.module,
+            self.dataset,
+            max(256, self.batch_size),
+            self.settings.workers,
+        )
         loss, correct, gated_loss, gated_correct, count = self._summed(*sums)
         gated = gate is not None
         return {
