@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import warnings
+from typing import Any
 
 from filterscope.core.names import unknown_name
 
@@ -17,7 +18,9 @@ def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
     module = importlib.import_module(f"filterscope.cli.{verb if verb != 'list' else 'listing'}")
     with warnings.catch_warnings():
         if "FILTERSCOPE_TRACEBACK" not in os.environ:
-            warnings.filterwarnings("ignore", module=r"(torch|lightning)")
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("always", module="filterscope")
+            warnings.showwarning = _note
         try:
             code: int | None = module.run(words)
             return code or 0
@@ -28,6 +31,11 @@ def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
             if "FILTERSCOPE_TRACEBACK" in os.environ:
                 raise
             return _fail(f"filterscope {verb}", error)
+
+
+def _note(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning of ours as a line."""
+    print(f"note: {message}", file=sys.stderr)
 
 
 def _fail(program: str, error: BaseException) -> int:
