@@ -105,7 +105,8 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
     """Group evaluated runs into sides.
 
     Args:
-        runs: Of `load_run`, evaluated; the first one's side is the baseline.
+        runs: Of `load_run`, evaluated. Sides keep the order of their first runs, but standard
+            training comes first: the first side is the baseline.
 
     Returns:
         The comparison.
@@ -122,19 +123,17 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
         kept = {k: v for k, v in run.config.items() if k not in _NOT_A_SIDE}
         groups.setdefault(repr(sorted(kept.items())), []).append(run)
     members = [sorted(group, key=lambda run: int(run.config["seed"])) for group in groups.values()]
+    members.sort(key=lambda group: group[0].config["method"] != "standard")  # stable
     labels = _labels(members)
     sides = tuple(Side(label, tuple(group)) for label, group in zip(labels, members, strict=True))
     return Comparison(sides, tuple(_warnings(runs)))
 
 
 def _labels(groups: list[list[Run]]) -> list[str]:
-    """Name the sides: what their folders' names have in common, made distinct."""
-    labels = []
-    for group in groups:
-        stems = {re.sub(r"[-_.]?(s|seed)?[-_]?\d+$", "", run.label) or run.label for run in group}
-        single = len(group) == 1 and len(groups) > 1
-        label = group[0].label if single or len(stems) > 1 else stems.pop()
-        labels.append(label)
+    """Name the sides after their first run's folder, without its seed where that is distinct."""
+    labels = [re.sub(r"[-_.](s|seed)[-_]?\d+$", "", group[0].label) for group in groups]
+    if len(set(labels)) < len(labels):
+        labels = [group[0].label for group in groups]
     if len(set(labels)) < len(labels):  # runs of equal names in different folders
         folders = [group[0].path.resolve().parent.name for group in groups]
         labels = [f"{folder}/{label}" for folder, label in zip(folders, labels, strict=True)]

@@ -55,6 +55,6 @@ def run_demo(
             run = load_run(path)
             write_report(compare_runs([run]), path / "report.html")
             runs.append(run)
-    comparison = compare_runs(sorted(runs, key=lambda run: METHODS.index(run.config["method"])))
+    comparison = compare_runs(runs)
     write_report(comparison, report)
     return comparison, report

@@ -23,7 +23,15 @@ from numba import njit
 _SCAN = 4  # steps before a search gallops
 
 
-@njit(nogil=True, cache=True)
+def _compiled(function: Any) -> Any:
+    """Compile, and keep the machine code for the next process where a folder is writable."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return njit(nogil=True)(function)
+
+
+@_compiled
 def _leftmost(xs: Any, i: int, radius: float, inside: int) -> int:
     """Lowest place within `radius` of place i; `inside` is known to be within."""
     x, low, step = xs[i], inside, 1
@@ -44,7 +52,7 @@ def _leftmost(xs: Any, i: int, radius: float, inside: int) -> int:
     return low
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _rightmost(xs: Any, i: int, radius: float, inside: int) -> int:
     """Highest place within `radius` of place i; `inside` is known to be within."""
     x, high, step, n = xs[i], inside, 1, len(xs)
@@ -65,13 +73,13 @@ def _rightmost(xs: Any, i: int, radius: float, inside: int) -> int:
     return high
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _shrunk(distance: float) -> Any:
     """The next number towards zero, so that the k-th neighbour itself is not counted."""
     return np.nextafter(distance, 0.0)
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _brute_distance(values: Any, t: int, k: int, scratch: Any) -> Any:
     """Distance to the k-th neighbour in a small group, expanded as scikit-learn's brute force."""
     x, count = values[t], 0
@@ -83,7 +91,7 @@ def _brute_distance(values: Any, t: int, k: int, scratch: Any) -> Any:
     return np.sort(scratch[:count])[k - 1]
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _small_group_sum(
     xs: Any, places: Any, n_neighbors: int, dropped: int, psi: Any, scratch: Any
 ) -> Any:
@@ -100,7 +108,7 @@ def _small_group_sum(
     return total
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _group_sum(xs: Any, places: Any, k: int, dropped: int, psi: Any) -> Any:
     """Sum of psi(m) over a group of more than 2 k + 1 points, given by its sorted places.
 
@@ -140,7 +148,7 @@ def _group_sum(xs: Any, places: Any, k: int, dropped: int, psi: Any) -> Any:
     return total
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _runs(labels: Any, start: Any, end: Any) -> None:
     """First and last place of the run of equal labels around each place."""
     n = len(labels)
@@ -150,7 +158,7 @@ def _runs(labels: Any, start: Any, end: Any) -> None:
         end[i] = end[i + 1] if i < n - 1 and labels[i] == labels[i + 1] else i
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _without_class(
     xs: Any, labels: Any, start: Any, end: Any, i: int, c: int, k: int, single: bool, psi: Any
 ) -> Any:
@@ -189,7 +197,7 @@ def _without_class(
     return psi[m]
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _free_sum(xs: Any, i: int, k: int, psi: Any) -> Any:
     """psi(m) of place i among all points, where distances tie."""
     n, x = len(xs), xs[i]
@@ -205,7 +213,7 @@ def _free_sum(xs: Any, i: int, k: int, psi: Any) -> Any:
     return psi[_rightmost(xs, i, radius, i) - _leftmost(xs, i, radius, i) + 1]
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _rest_sums(xs: Any, labels: Any, counts: Any, k: int, psi: Any, sums: Any) -> None:
     """Sums of psi(m) over the rest of every class whose rest has more than 2 k + 1 points.
 
@@ -263,7 +271,7 @@ def _rest_sums(xs: Any, labels: Any, counts: Any, k: int, psi: Any, sums: Any) -
         sums[c] += total - own[c]
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def neighbor_sums(
     xs: Any, labels: Any, counts: Any, n_neighbors: int, psi: Any, own: Any, rest: Any
 ) -> None:
