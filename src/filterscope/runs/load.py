@@ -103,8 +103,12 @@ def load_run(path: str | Path) -> Run:
         ValueError: A damaged file, or weights that do not fit the recorded architecture.
 
     Example:
-        >>> run = load_run("runs/gated")                        # doctest: +SKIP
-        >>> run.model(run.transform("photo.jpg")[None])         # doctest: +SKIP
+        >>> import tempfile
+        >>> from filterscope.training import TrainSettings, train
+        >>> settings = TrainSettings(epochs=1, limit=64, limit_test=32)
+        >>> run = load_run(train(settings, tempfile.mkdtemp() + "/run"))
+        >>> run.model(run.dataset().test.raw(0)[None].float()).shape
+        torch.Size([1, 10])
     """
     folder = RunFolder(Path(path))
     config = folder.read_config()
