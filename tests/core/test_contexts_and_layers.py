@@ -86,6 +86,16 @@ def test_evaluating_gives_every_submodule_its_own_flag_back(
     assert flags(model) == before
 
 
+def test_evaluating_gives_a_submodule_of_two_parents_its_own_flag_back() -> None:
+    shared = nn.Dropout()
+    model = nn.Sequential(nn.Sequential(shared), nn.Sequential(shared))
+    shared.eval()  # while both parents stay in train mode
+    with evaluating(model):
+        pass
+    assert not shared.training
+    assert model[1].training
+
+
 def test_evaluating_gives_the_flags_back_where_the_body_switched_the_model() -> None:
     model = network()
     mix_norm_off(model)
@@ -334,8 +344,6 @@ def test_members_of_the_package_are_listed_before_they_are_imported() -> None:
         "import sys, filterscope\n"
         "assert set(filterscope.__all__) <= set(dir(filterscope))\n"
         "assert 'torch' not in sys.modules\n"
-        "filterscope.ClassGate\n"
-        "assert 'torch' in sys.modules\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120

@@ -284,3 +284,12 @@ def test_damaged_json_is_refused_by_name_in_one_line(content: bytes, tmp_path: P
 def test_missing_json_is_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent\.json"):
         read_json(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "1" * 5_000], ids=["nested", "digits"])
+def test_json_beyond_the_limits_of_the_reader_is_refused_by_name(
+    content: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.json").write_text(content)
+    with pytest.raises(ValueError, match=r"broken\.json is not readable as JSON: "):
+        read_json(tmp_path / "broken.json")

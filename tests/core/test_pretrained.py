@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torchvision.models import mnasnet0_5
 
 from filterscope.core.pretrained import (
     SCHEMA,
@@ -228,3 +229,11 @@ def test_one_line_stays_short_where_hundreds_of_keys_are_missing() -> None:
     with pytest.raises(ValueError, match="Missing") as caught:
         load_strictly(deep, {}, "a")
     assert len(str(caught.value)) < 400
+
+
+def test_network_that_asks_for_its_version_is_loaded(tmp_path: Path) -> None:
+    source, target = mnasnet0_5(num_classes=2), mnasnet0_5(num_classes=2)
+    write_tensors(tmp_path / "model.safetensors", source.state_dict())
+    load_strictly(target, read_tensors(tmp_path / "model.safetensors"), "here")
+    ours, theirs = target.state_dict(), source.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

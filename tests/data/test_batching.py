@@ -346,6 +346,20 @@ def test_another_epoch_cuts_streamed_images_elsewhere(streamed: ImageDataset) ->
     assert not any(torch.equal(first[i], second[i]) for i in range(6))
 
 
+def test_streamed_copies_of_one_image_are_each_cut_by_their_own_numbers(tmp_path: Path) -> None:
+    values = np.random.default_rng(3).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(3):
+            Image.fromarray(values).save(tmp_path / label / f"{i}.png")
+    dataset = load_dataset(f"folder:{tmp_path}", image_size=100)
+    (batch,) = go(dataset.train, 8, augmentation=dataset.augmentation, workers=0)
+    (plain,) = go(dataset.train, 8, workers=0)
+    for i in range(1, len(batch.images)):
+        assert torch.equal(plain.images[i], plain.images[0])
+        assert not any(torch.equal(batch.images[i], batch.images[j]) for j in range(i))
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_empty_last_part_of_a_streamed_pass_is_an_empty_batch(
     streamed: ImageDataset, workers: int

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision.datasets.utils
 
-from filterscope.data import ImageDataset, Split, load_dataset
+from filterscope.data import Split, load_dataset
 
 NAMES = {
     "cifar10": [
@@ -135,7 +135,7 @@ def test_another_image_size_scales_the_pixels_and_keeps_the_labels(tmp_path: Pat
 def test_limited_images_are_the_ones_their_names_tell(tmp_path: Path) -> None:
     write_python("cifar10", tmp_path)
     whole = load_dataset("cifar10", root=tmp_path).train
-    part: ImageDataset = load_dataset("cifar10", root=tmp_path, limit=12, limit_test=4)
+    part = load_dataset("cifar10", root=tmp_path, limit=12, limit_test=4)
     classes = len(set(whole.labels.tolist()))
     assert classes <= len(part.train) < len(whole)
     for index, name in enumerate(part.train.names):

@@ -172,6 +172,25 @@ def test_training_forward_gives_logits_and_nothing_auxiliary(case: Case) -> None
     assert output.shape == (2, CLASSES)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in list_models()
+        # RegNet computes with tensors while it is built, so that meta tensors do not do
+        if not name.startswith(("regnet", "vit", "swin", "maxvit"))
+    ],
+)
+def test_every_torchvision_cnn_has_a_gate_point_and_ends_in_its_classes(name: str) -> None:
+    with torch.device("meta"):
+        model = create_model(name, CLASSES)
+    point = gate_point(model)
+    assert point is not None
+    assert point.layer in dict(model.named_modules())
+    last = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))][-1]
+    assert last.weight.shape[0] == CLASSES
+
+
 def test_vision_transformer_has_no_gate_point() -> None:
     with torch.device("meta"):  # its weights play no part
         model = create_model("vit_b_16", 2)

@@ -381,3 +381,28 @@ def test_public_resnet20_checkpoint_classifies_200_lossless_training_images() ->
     with torch.no_grad():
         accuracy = float((model(images).argmax(1) == labels).float().mean())
     assert accuracy > 0.99
+
+
+@pytest.mark.parametrize("save", [save_safetensors, save_plain])
+def test_weights_of_mnasnet_are_loaded(save: Callable[[State, Path], Path], tmp_path: Path) -> None:
+    source = create_model("mnasnet0_5", 2)
+    target = create_model("mnasnet0_5", 2)
+    assert load_weights(target, save(source.state_dict(), tmp_path)) == ()
+    assert_same(target.state_dict(), source.state_dict())
+
+
+def test_tensors_without_names_are_no_state_dict(tmp_path: Path) -> None:
+    torch.save({0: torch.zeros(2), 1: torch.ones(2)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"w\.pt"):
+        load_weights(network(), tmp_path / "w.pt")
+
+
+def test_sparse_weights_are_refused_in_one_line_and_nothing_is_changed(tmp_path: Path) -> None:
+    state = network(0).state_dict()
+    file = save_plain(state | {"linear.weight": state["linear.weight"].to_sparse()}, tmp_path)
+    target = network(1)
+    before = copy_of_state(target)
+    with pytest.raises(ValueError, match=r"linear\.weight") as caught:
+        load_weights(target, file)
+    assert "\n" not in str(caught.value)
+    assert_same(target.state_dict(), before)

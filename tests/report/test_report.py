@@ -92,7 +92,9 @@ def runs(tmp_path: Path) -> list[Run]:
     return [*standard, *gated]
 
 
-def test_runs_that_differ_only_in_their_seed_form_one_side_and_standard_comes_first(runs: list[Run]) -> None:
+def test_runs_that_differ_only_in_their_seed_form_one_side_and_standard_comes_first(
+    runs: list[Run],
+) -> None:
     comparison = compare_runs([runs[4], runs[0], runs[5], runs[2], runs[3], runs[1]])
     assert [side.label for side in comparison.sides] == ["standard", "gated"]
     assert [side.seeds for side in comparison.sides] == [(0, 1, 2), (0, 1, 2)]

@@ -71,8 +71,8 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read a JSON file; a damaged one raises `ValueError` with its name."""
     try:
-        return json.loads(Path(path).read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # also endless nesting and endless numbers
         raise ValueError(f"{path} is not readable as JSON: {error}") from error
 
 

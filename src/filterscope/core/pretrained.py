@@ -71,11 +71,22 @@ def read_pretrained_config(folder: str | Path) -> dict[str, Any]:
         )
     config = read_json(file)
     schema = config.get("filterscope_schema") if isinstance(config, dict) else None
-    if not isinstance(schema, int):
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise ValueError(f"{file} was not written by filterscope")
     if schema > SCHEMA:
         raise ValueError(f"{file} has schema {schema}; this filterscope reads up to {SCHEMA}")
     return dict(config)
+
+
+def with_versions(module: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give tensors from a file the version notes that some modules ask for when they load.
+
+    A state dict carries them beside its entries; safetensors and plain dictionaries lose them.
+    """
+    state: dict[str, Tensor] = module.state_dict()
+    state.clear()
+    state.update(tensors)
+    return state
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -85,7 +96,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str)
         ValueError: Keys are missing, unexpected, or of another shape.
     """
     try:
-        module.load_state_dict(dict(tensors))
+        module.load_state_dict(with_versions(module, tensors))
     except RuntimeError as error:
         reasons = [line.strip() for line in str(error).splitlines()[1:]]
         raise ValueError(

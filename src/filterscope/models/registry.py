@@ -126,13 +126,19 @@ def model_info(name: str) -> ModelInfo:
         >>> model_info("vgg16").gate_point
         GatePoint(layer='features.29', num_filters=512, activation='relu', head='mlp')
     """
-    model: Any = create_model(name, 10)
+    with torch.random.fork_rng(devices=[]):
+        model: Any = create_model(name, 10)
     if name.startswith(TIMM):
         return ModelInfo(name, gate_point(model), model.default_cfg["input_size"][-1], "timm")
     if name in _OURS:
         return ModelInfo(name, gate_point(model), 32, "filterscope")
-    side = 299 if name == "inception_v3" else 224
-    return ModelInfo(name, gate_point(model), side, "torchvision")
+    return ModelInfo(name, gate_point(model), _published_size(name), "torchvision")
+
+
+def _published_size(name: str) -> int:
+    """The smallest side that torchvision's published weights of an architecture take."""
+    weights = torchvision.models.get_model_weights(name)
+    return min(int(entry.transforms.keywords["crop_size"]) for entry in weights)
 
 
 def _build(name: str, num_classes: int) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from filterscope.core.names import unknown_name
-from filterscope.core.pretrained import read_tensors
+from filterscope.core.pretrained import read_tensors, with_versions
 
 _AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
+
+# DenseNet's published files say denselayer1.norm.1.weight for denselayer1.norm1.weight.
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 
 
 def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
@@ -34,21 +38,14 @@ def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
         ValueError: A damaged file, one that holds more than tensors, or weights of another
             architecture.
     """
-    tensors = _without_prefix(_read_state(Path(file)))
     own = model.state_dict()
-    tensors = {
-        name: tensor
-        for name, tensor in tensors.items()
-        if name in own or not name.startswith(_AUXILIARY_HEADS)
-    }
-    head = _head_parameters(model)
-    left_out = tuple(
-        name
+    tensors = _with_our_names(_read_state(Path(file)), own)
+    head = [name for name in _head_parameters(model) if name in tensors and name in own]
+    other_head = any(
+        tensors[name].shape != own[name].shape and tensors[name].shape[1:] == own[name].shape[1:]
         for name in head
-        if name in tensors
-        and tensors[name].shape[1:] == own[name].shape[1:]
-        and tensors[name].shape != own[name].shape
     )
+    left_out = tuple(head) if other_head else ()
     kept = {name: tensor for name, tensor in tensors.items() if name not in left_out}
     missing = sorted(own.keys() - kept.keys() - set(left_out))
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
@@ -65,11 +62,11 @@ def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
             if names
         ]
         raise ValueError(f"{file} does not fit {type(model).__name__}: {'; '.join(reasons)}")
-    model.load_state_dict(kept, strict=False)
+    model.load_state_dict(with_versions(model, kept), strict=False)
     return left_out
 
 
-def freeze(model: nn.Module, prefixes: Iterable[str]) -> None:
+def freeze(model: nn.Module, prefixes: str | Iterable[str]) -> None:
     """Stop the training of every parameter under the given names.
 
     Args:
@@ -87,15 +84,17 @@ def freeze(model: nn.Module, prefixes: Iterable[str]) -> None:
         (False, True)
     """
     parameters = dict(model.named_parameters())
-    for prefix in prefixes:
+    frozen: list[str] = []
+    for prefix in [prefixes] if isinstance(prefixes, str) else prefixes:
         under = [name for name in parameters if name == prefix or name.startswith(f"{prefix}.")]
         if not under:
             known = {name.rsplit(".", 1)[0] for name in parameters} | {
                 name.split(".")[0] for name in parameters
             }
             raise unknown_name("layer to freeze", prefix, sorted(known))
-        for name in under:
-            parameters[name].requires_grad_(False)
+        frozen += under
+    for name in frozen:  # not before every name is known to be good
+        parameters[name].requires_grad_(False)
 
 
 def _read_state(file: Path) -> dict[str, Any]:
@@ -106,23 +105,36 @@ def _read_state(file: Path) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first = f"{type(error).__name__} {error}".splitlines()[0]
         raise ValueError(
             f"{file} is not readable as weights (safetensors, or a state dict): {first}"
         ) from error
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise ValueError(f"{file} holds no state dict (parameter names and tensors)")
+    odd = [name for name, value in state.items() if value.layout != torch.strided]
+    if odd:
+        raise ValueError(f"{file} holds sparse tensors ({', '.join(odd[:3])}); save dense ones")
     return state
 
 
-def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Strip what DataParallel put before every name."""
+def _with_our_names(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take off what DataParallel and old releases put into names, and drop auxiliary heads."""
     if tensors and all(name.startswith("module.") for name in tensors):
-        return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    return tensors
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    renamed = {
+        name if name in own else _OLD_DENSENET.sub(r"\1\2.", name): tensor
+        for name, tensor in tensors.items()
+    }
+    return {
+        name: tensor
+        for name, tensor in renamed.items()
+        if name in own or not name.startswith(_AUXILIARY_HEADS)
+    }
 
 
 def _head_parameters(model: nn.Module) -> tuple[str, ...]:

@@ -152,7 +152,7 @@ class RunFolder:
                 "`filterscope train --out FOLDER`)"
             )
         try:
-            config = yaml.safe_load(self.config.read_text())
+            config = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{self.config} is not readable as YAML: {error}") from error
         if not isinstance(config, dict):
@@ -173,7 +173,7 @@ class RunFolder:
         """Read the history; numbers as int or float, empty cells as None."""
         if not self.metrics.is_file():
             return []
-        with self.metrics.open(newline="") as file:
+        with self.metrics.open(newline="", encoding="utf-8") as file:
             return [
                 {key: _number(cell) for key, cell in row.items()} for row in csv.DictReader(file)
             ]
