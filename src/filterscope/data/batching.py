@@ -70,9 +70,17 @@ def batches(
         drop_last: Leave out an incomplete last batch.
         workers: Processes that read images, for images that are not in memory.
 
+    Raises:
+        ValueError: No batch size, a rank outside the processes, or a file that broke meanwhile.
+
     Yields:
         Batches, whose incomplete last one may be empty for some processes.
     """
+    if batch_size < 1 or not 0 <= rank < world_size:
+        raise ValueError(
+            f"`batch_size` must be at least 1 and `rank` below `world_size`, got {batch_size}, "
+            f"{rank} and {world_size}"
+        )
     device = torch.device(device)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     count = len(split)
@@ -145,7 +153,7 @@ class _Files(Dataset[Tensor]):
         name = self.images.names[index]
         try:
             image = open_rgb(self.images.read(name))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise ValueError(f"{name}: {error}") from error
         if self.augmentation is None or self.numbers is None:
             return self.transform.pixels(image)

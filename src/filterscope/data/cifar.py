@@ -79,7 +79,10 @@ def read_cifar(name: str, root: Path, *, download: bool) -> tuple[Parts, tuple[s
         return _read_binary(name, found)
     parts = {split: _read_pickles(found, layout, split) for split in ("train", "test")}
     meta_file, key = layout["meta"]
-    return parts, tuple(_unpickle(found / meta_file)[key])
+    names = _unpickle(found / meta_file).get(key)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{found / meta_file} holds no class names ({key})")
+    return _checked(parts, found, len(names)), tuple(names)
 
 
 def _download(layout: dict[str, Any], root: Path) -> None:
@@ -97,8 +100,13 @@ def _read_pickles(folder: Path, layout: dict[str, Any], split: str) -> tuple[Ten
         try:
             images.append(np.asarray(values["data"], np.uint8).reshape(-1, 3, 32, 32))
             labels.append(np.asarray(values[layout["labels"]], np.int64))
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{folder / part} is no CIFAR batch: {error}") from error
+        if labels[-1].shape != images[-1].shape[:1]:
+            raise ValueError(
+                f"{folder / part} holds {len(images[-1])} images and labels of shape "
+                f"{labels[-1].shape}"
+            )
     return torch.from_numpy(np.concatenate(images)), torch.from_numpy(np.concatenate(labels))
 
 
@@ -120,8 +128,21 @@ def _read_binary(name: str, folder: Path) -> tuple[Parts, tuple[str, ...]]:
         pixels = values[:, label_bytes:].reshape(-1, 3, 32, 32)
         labels = values[:, label_bytes - 1].astype(np.int64)
         parts[split] = (torch.from_numpy(pixels.copy()), torch.from_numpy(labels))
-    names = (folder / layout["binary_meta"]).read_text().split()
-    return parts, tuple(names)
+    meta = folder / layout["binary_meta"]
+    if not meta.is_file():
+        raise FileNotFoundError(f"{meta} is missing")
+    names = meta.read_text(encoding="utf-8").split()
+    return _checked(parts, folder, len(names)), tuple(names)
+
+
+def _checked(parts: Parts, folder: Path, num_classes: int) -> Parts:
+    for split, (_, labels) in parts.items():
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+            raise ValueError(
+                f"{folder}: the {split} labels run from {labels.min()} to {labels.max()}, but "
+                f"there are {num_classes} class names"
+            )
+    return parts
 
 
 def _unpickle(file: Path) -> dict[str, Any]:
@@ -129,7 +150,7 @@ def _unpickle(file: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{file} is missing")
     try:
         values = _ArraysOnly(io.BytesIO(file.read_bytes()), encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
+    except Exception as error:  # a damaged pickle can raise anything
         raise ValueError(f"{file} is not readable as a CIFAR batch: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{file} is no CIFAR batch: it holds a {type(values).__name__}")

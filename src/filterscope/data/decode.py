@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +42,23 @@ def open_rgb(source: bytes | str | Path | Image.Image) -> Image.Image:
     except FileNotFoundError:
         raise
     except Exception as error:  # Pillow's decoders raise anything: OSError, SyntaxError, struct...
-        raise UnreadableImageError(f"{name} is not readable as an image: {error}") from error
+        reason = re.sub(r" <_io.*?>", "", str(error)) or type(error).__name__
+        raise UnreadableImageError(f"{name} is not readable as an image: {reason}") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
         values = np.asarray(image, dtype=np.float64)
-        deep = values.max(initial=0) > 255
-        image = Image.fromarray((values / 257 if deep else values).round().astype(np.uint8))
-    if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        values = values / 257 if values.max(initial=0) > 255 else values
+        image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        values = values * 255 if values.max(initial=0) <= 1 else values
+        image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+    if image.mode == "La":
+        image = image.convert("LA")
+    if image.mode in ("LA", "PA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode == "RGBA":
         ground = Image.new("RGBA", image.size, "white")
@@ -67,6 +75,11 @@ def fit(image: Image.Image, resize: int, crop: int) -> Image.Image:
         crop: Side of the square.
     """
     width, height = image.size
+    short = min(width, height)
+    if max(width, height) > 8 * short:  # what the cut drops anyway need not be scaled
+        left, top = (max(0, side - 8 * short) // 2 for side in image.size)
+        image = image.crop((left, top, width - left, height - top))
+        width, height = image.size
     if min(width, height) != resize:
         scale = resize / min(width, height)
         size = (max(resize, round(width * scale)), max(resize, round(height * scale)))

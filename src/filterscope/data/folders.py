@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from filterscope.data.decode import EXTENSIONS
+from filterscope.data.decode import EXTENSIONS, UnreadableImageError
 
 EXPECTED = (
     "expected one folder a class (PATH/CLASS/IMAGE), or train/ and test/ with class folders in "
@@ -49,9 +50,13 @@ class Store:
 
     def __call__(self, name: str) -> bytes:
         """Read a file."""
-        if self.root.is_file():
-            return self._zip().read(self.prefix + name)
-        return (self.root / name).read_bytes()
+        if not self.root.is_file():
+            return (self.root / name).read_bytes()
+        archive = self._zip()
+        try:
+            return archive.read(self.prefix + name)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+            raise UnreadableImageError(f"damaged or locked in the archive: {error}") from error
 
     def __str__(self) -> str:
         return f"{self.root}/{self.prefix}".rstrip("/")
@@ -77,7 +82,9 @@ class Store:
             try:
                 self._zips[process] = zipfile.ZipFile(self.root)
             except (zipfile.BadZipFile, OSError) as error:
-                raise ValueError(f"{self.root} is not readable as a zip file: {error}") from error
+                raise ValueError(
+                    f"{self.root} is not readable as a zip file ({error}); {EXPECTED}"
+                ) from error
         return self._zips[process]
 
     def __getstate__(self) -> dict[str, object]:
@@ -123,11 +130,12 @@ def find_images(path: Path) -> tuple[Found, Found | None]:
             _unwrapped(Store(test_zip))
         )
     store = _unwrapped(Store(path))
-    folders = store.folders()
+    folders = {name.lower(): name for name in store.folders()}
     test_name = next((name for name in _TEST_NAMES if name in folders), None)
     if "train" in folders and test_name is not None:
-        return _labelled(store.below("train")), _labelled(store.below(test_name))
-    return _labelled(store.below("train") if "train" in folders else store), None
+        train, test = store.below(folders["train"]), store.below(folders[test_name])
+        return _labelled(train), _labelled(test)
+    return _labelled(store.below(folders["train"]) if "train" in folders else store), None
 
 
 def _unwrapped(store: Store) -> Store:

@@ -93,7 +93,8 @@ def load_dataset(
         >>> len(dataset.train), len(dataset.test), dataset.train.raw(0).shape
         (1438, 359, torch.Size([3, 16, 16]))
     """
-    for argument, value in (("limit", limit), ("limit_test", limit_test)):
+    numbers = {"image_size": image_size, "limit": limit, "limit_test": limit_test}
+    for argument, value in numbers.items():
         if value is not None and value < 1:
             raise ValueError(f"`{argument}` must be at least 1, got {value}")
     folder = Path(root or os.environ.get("FILTERSCOPE_DATA") or "data")
@@ -108,6 +109,8 @@ def load_dataset(
             name, path, image_size, limits, seed, test_fraction, max_unreadable, check=False
         )
     if name.startswith(_FOLDER):
+        if name == _FOLDER:
+            raise ValueError("`folder:` needs the path of your images, as in folder:photos")
         path = Path(name.removeprefix(_FOLDER)).expanduser()
         if not path.exists() and (folder / path).exists():
             path = folder / path

@@ -142,6 +142,8 @@ def choose(labels: Tensor, count: int | None, seed: int) -> Tensor:
     rest = max(0, count - int(quota.sum()))
     # the largest remainders get what rounding left over; equal ones in class order
     quota[torch.argsort(shares - quota, descending=True, stable=True)[:rest]] += 1
+    while int(quota.sum()) > count and int(quota.max()) > 1:  # the small classes' one image each
+        quota[quota.argmax()] -= 1
     generator = torch.Generator().manual_seed(seed)
     chosen = [
         m[torch.randperm(len(m), generator=generator)[:q]]
@@ -161,8 +163,11 @@ def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor
         seed: Of the split.
 
     Raises:
-        ValueError: A class with a single image cannot be on both sides.
+        ValueError: A class with a single image cannot be on both sides, or a fraction outside
+            (0, 1).
     """
+    if not 0 < fraction < 1:
+        raise ValueError(f"`test_fraction` must lie between 0 and 1, got {fraction}")
     test = []
     generator = torch.Generator().manual_seed(seed)
     for c in sorted(set(labels.tolist())):

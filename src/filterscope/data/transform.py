@@ -45,6 +45,11 @@ class Transform:
     def __post_init__(self) -> None:
         if self.image_size < 1:
             raise ValueError(f"`image_size` must be at least 1, got {self.image_size}")
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) != 3 or not all(isinstance(n, (int, float)) for n in numbers):
+                raise ValueError(f"`{name}` must be three numbers, got {numbers!r}")
+        if not all(n > 0 for n in self.std):
+            raise ValueError(f"`std` must be above 0, got {self.std}")
         if self.resize is not None and self.resize < self.image_size:
             raise ValueError(
                 f"`resize` ({self.resize}) must not be below `image_size` ({self.image_size})"
@@ -104,14 +109,15 @@ class Transform:
         Raises:
             ValueError: Missing or foreign entries.
         """
+        if not isinstance(values, dict) or values.keys() != cls(1).to_dict().keys():
+            raise ValueError(f"not the description of a transform: {values!r}")
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
         try:
-            return cls(
-                int(values["image_size"]),
-                values["resize"],
-                tuple(values["mean"]),
-                tuple(values["std"]),
-            )
-        except (KeyError, TypeError) as error:
+            return cls(**plain)
+        except TypeError as error:
             raise ValueError(f"not the description of a transform: {values!r}") from error
 
 
