@@ -145,7 +145,7 @@ def test_doctor_tells_versions_and_data() -> None:
 
 
 @pytest.mark.slow
-def test_a_session_from_training_to_explanation(tmp_path: Path) -> None:
+def test_from_training_to_explanation_in_one_go(tmp_path: Path) -> None:
     for method in ("standard", "gated"):
         done = filterscope("train", *TINY, f"--method={method}", "--warmup=0", "--scheme=joint",
                            f"--out={method}", cwd=tmp_path)  # fmt: skip
@@ -177,7 +177,13 @@ def test_a_session_from_training_to_explanation(tmp_path: Path) -> None:
 def test_ctrl_c_ends_without_a_traceback_and_resumes(tmp_path: Path) -> None:
     words = ["train", "--epochs=50", "--limit=200", "--limit_test=40", "--out=run"]
     process = subprocess.Popen(
-        [*PROGRAM, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PROGRAM, *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell's background jobs, of which these tests may be one, ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (tmp_path / "run" / "metrics.csv").exists():
         assert process.poll() is None
