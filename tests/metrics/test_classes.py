@@ -157,6 +157,9 @@ def test_class_means_are_summed_in_float64() -> None:
     metric.update(features, torch.zeros(3000, dtype=torch.long))
     expected = (2.0**24 + 2999 * float(torch.tensor(0.1))) / 3000
     assert float(metric.compute()) == pytest.approx(expected, rel=1e-12)
+    metric.reset()
+    metric.update(torch.full((3, 1), 1 / 3, dtype=torch.float64), torch.tensor([0, 0, 0]))
+    assert float(metric.compute()) == pytest.approx(1 / 3, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,7 @@ def test_strongest_elements_are_the_largest(count: int) -> None:
 def test_equal_elements_are_taken_in_the_order_of_the_matrix() -> None:
     marked = strongest_elements(torch.tensor([[0.2, 0.5, 0.5], [0.5, 0.5, 0.1]]), 3)
     assert marked.int().tolist() == [[0, 1, 1], [1, 0, 0]]
+    # an unstable sort would shuffle this many equal entries
+    pattern = [1, 0, 1]
+    many = strongest_elements(torch.tensor(pattern * 200, dtype=torch.float32).reshape(20, 30), 100)
+    assert many.flatten().int().tolist() == pattern * 50 + [0] * 450

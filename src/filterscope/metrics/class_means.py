@@ -37,6 +37,10 @@ class ClassMeanFeatures(Metric):
 
     def update(self, features: Tensor, labels: Tensor) -> None:
         """Add a batch: features (N, K) and labels (N,)."""
+        if features.dim() == 2 and features.shape[1] != self.sums.shape[1]:
+            raise ValueError(
+                f"`features` must be (N, {self.sums.shape[1]}), got {tuple(features.shape)}"
+            )
         sums, counts = class_sums(features, labels, self.num_classes)
         self.sums += sums
         self.counts += counts

@@ -13,6 +13,8 @@ def class_sums(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tens
             f"`features` must be (N, K) and `labels` (N,), got {tuple(features.shape)} and "
             f"{tuple(labels.shape)}"
         )
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"`labels` must be integers, got {labels.dtype}")
     if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
         raise ValueError(f"`labels` must lie in [0, {num_classes - 1}]")
     sums = torch.zeros(num_classes, features.shape[1], dtype=torch.float64, device=features.device)

@@ -99,6 +99,11 @@ def inter_class_correlation(correlation: Tensor, mean_features: Tensor, m: int) 
         0.0
     """
     _check_square(correlation)
+    if mean_features.dim() != 2 or not bool(torch.isfinite(mean_features).all()):
+        raise ValueError(
+            "`mean_features` must be a finite (C, K) matrix (a class without samples has no mean), "
+            f"got shape {tuple(mean_features.shape)}"
+        )
     num_classes, num_filters = mean_features.shape
     if num_filters != len(correlation):
         raise ValueError(
@@ -119,3 +124,5 @@ def inter_class_correlation(correlation: Tensor, mean_features: Tensor, m: int) 
 def _check_square(correlation: Tensor) -> None:
     if correlation.dim() != 2 or correlation.shape[0] != correlation.shape[1]:
         raise ValueError(f"`correlation` must be (K, K), got {tuple(correlation.shape)}")
+    if not bool(torch.isfinite(correlation).all()):
+        raise ValueError("`correlation` holds non-finite values")

@@ -114,6 +114,7 @@ def gate_mi_overlap(
             f"`mutual_information` {tuple(mutual_information.shape)} and `gate` "
             f"{tuple(gate.shape)} must both be (C, K)"
         )
+    _check_matrix("mutual_information", mutual_information)
     mi, matrix = mutual_information.detach().cpu().double(), gate.detach().cpu().double()
     opened = (matrix > threshold).numpy()
     strongest = _largest(mi, int(opened.sum()))
@@ -133,6 +134,9 @@ def gate_mi_overlap(
 
 def strongest_elements(mutual_information: Tensor, count: int) -> Tensor:
     """Mark the `count` largest entries of a matrix, (C, K) bool."""
+    _check_matrix("mutual_information", mutual_information)
+    if not 0 <= count <= mutual_information.numel():
+        raise ValueError(f"`count` must lie in [0, {mutual_information.numel()}], got {count}")
     return torch.from_numpy(_largest(mutual_information.detach().cpu().double(), count))
 
 
@@ -151,3 +155,5 @@ def _jaccard(a: np.ndarray, b: np.ndarray) -> float:
 def _check_matrix(name: str, matrix: Tensor) -> None:
     if matrix.dim() != 2 or not matrix.numel():
         raise ValueError(f"`{name}` must be (C, K), got {tuple(matrix.shape)}")
+    if not bool(torch.isfinite(matrix).all()):
+        raise ValueError(f"`{name}` holds non-finite entries")

@@ -126,6 +126,8 @@ def mutual_information_floor(
     Returns:
         MIS, in nats.
     """
+    if permutations < 1:
+        raise ValueError(f"`permutations` must be at least 1, got {permutations}")
     values, classes, num_classes = _checked(features, labels, num_classes)
     shuffle = np.random.RandomState(random_state)
     scores = [
@@ -162,6 +164,10 @@ def mutual_information_bound(
         0.3251
     """
     classes = _classes(labels)
+    if len(classes):
+        least, most = int(classes.min()), int(classes.max())
+        if least < 0 or (num_classes is not None and most >= num_classes):
+            raise ValueError(f"`labels` run from {least} to {most}, `num_classes` is {num_classes}")
     share = np.bincount(classes, minlength=num_classes or 0) / max(1, len(classes))
     share = share[(share > 0) & (share < 1)]
     if not len(share):
@@ -181,7 +187,12 @@ def _classes(labels: Tensor | ArrayLike) -> NDArray[np.int64]:
 def _checked(
     features: Tensor | ArrayLike, labels: Tensor | ArrayLike, num_classes: int | None
 ) -> tuple[Floats, NDArray[np.int64], int]:
-    raw = features.detach().cpu().numpy() if isinstance(features, Tensor) else np.asarray(features)
+    if isinstance(features, Tensor):
+        features = features.detach().cpu()
+        # numpy knows no bfloat16; wider is exact
+        raw = (features.float() if features.dtype == torch.bfloat16 else features).numpy()
+    else:
+        raw = np.asarray(features)
     values = np.ascontiguousarray(raw, dtype=np.float64)
     classes = _classes(labels)
     if values.ndim != 2 or values.shape[1] < 1:
