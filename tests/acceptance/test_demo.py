@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from filterscope.cli import main
-from filterscope.data import load_dataset
 from filterscope.studies import demo, run_demo
 from filterscope.training import TrainSettings, preset
 
@@ -53,5 +52,4 @@ def test_gated_filters_are_more_class_specific_in_every_seed(tmp_path: Path) -> 
         low, high = json.loads((run.path / "evaluation.json").read_text())["metrics"][
             "density_interval"
         ]
-        assert low - 1e-6 <= density <= high + 1e-3
-    assert len(load_dataset("digits").test) == 359
+        assert low - 1e-6 <= density <= high + 1e-4  # what Adam's last step leaves
