@@ -82,12 +82,7 @@ def batches(
             f"{rank} and {world_size}"
         )
     device = torch.device(device)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    count = len(split)
-    order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
-    numbers = None
-    if augmentation is not None:
-        numbers = torch.rand(count, Augmentation.NUMBERS, generator=generator)
+    order, numbers = _drawn(len(split), shuffle, augmentation, seed * 1_000_003 + epoch)
     used = num_batches(split, batch_size, drop_last=drop_last)
     parts = [part[rank::world_size] for part in torch.split(order, batch_size)[:used]]
     if isinstance(split.images, InMemory):
@@ -97,6 +92,17 @@ def batches(
     labels = split.labels.to(device)
     for part, raw in zip(parts, pixels, strict=True):
         yield Batch(transform.normalize(raw), labels[part.to(device)], part)
+
+
+def _drawn(
+    count: int, shuffle: bool, augmentation: Augmentation | None, seed: int
+) -> tuple[Tensor, Tensor | None]:
+    """Draw the order of the images and the numbers of their augmentation."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(count, generator=generator) if shuffle else torch.arange(count)
+    if augmentation is None:
+        return order, None
+    return order, torch.rand(count, Augmentation.NUMBERS, generator=generator)
 
 
 def _from_memory(

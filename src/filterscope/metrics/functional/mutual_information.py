@@ -66,16 +66,8 @@ def mutual_information_matrix(
         >>> matrix.argmax(0)[0].item(), round(matrix[1, 0].item(), 2)
         (1, 0.64)
     """
-    if target == "predictions":
-        if predictions is None:
-            raise ValueError('`target="predictions"` needs `predictions`')
-        labels = predictions
-    elif target != "labels":
-        raise ValueError(f'`target` must be "labels" or "predictions", got {target!r}')
-    if ties not in ("sklearn", "exact-zero"):
-        raise ValueError(f'`ties` must be "sklearn" or "exact-zero", got {ties!r}')
-    if n_neighbors < 1:
-        raise ValueError(f"`n_neighbors` must be at least 1, got {n_neighbors}")
+    labels = _chosen_target(labels, predictions, target)
+    _check_options(ties, n_neighbors)
     values, classes, num_classes = _checked(features, labels, num_classes)
     if balanced:
         matrix = _balanced_matrix(values, classes, num_classes, n_neighbors, random_state)
@@ -84,6 +76,25 @@ def mutual_information_matrix(
     if ties == "exact-zero":
         matrix[:, (values == values[:1]).all(axis=0)] = 0.0
     return torch.from_numpy(matrix)
+
+
+def _chosen_target(
+    labels: Tensor | ArrayLike, predictions: Tensor | ArrayLike | None, target: Target
+) -> Tensor | ArrayLike:
+    if target == "labels":
+        return labels
+    if target != "predictions":
+        raise ValueError(f'`target` must be "labels" or "predictions", got {target!r}')
+    if predictions is None:
+        raise ValueError('`target="predictions"` needs `predictions`')
+    return predictions
+
+
+def _check_options(ties: Ties, n_neighbors: int) -> None:
+    if ties not in ("sklearn", "exact-zero"):
+        raise ValueError(f'`ties` must be "sklearn" or "exact-zero", got {ties!r}')
+    if n_neighbors < 1:
+        raise ValueError(f"`n_neighbors` must be at least 1, got {n_neighbors}")
 
 
 def mutual_information_score(matrix: Tensor) -> float:
