@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# A column whose largest entry is not above this has lost its class; dividing by it would only
-# amplify noise, so the column is repaired instead.
-_DEAD_COLUMN = 1e-6
+from filterscope.core.gate_matrix import checked_density_bound, projected_gate
 
 
 class ClassGate(nn.Module):
@@ -54,7 +52,7 @@ class ClassGate(nn.Module):
                 raise ValueError(f"`{name}` must be at least 1, got {size}")
         self.num_classes = num_classes
         self.num_filters = num_filters
-        self.density_bound = _checked_bound(density_bound, num_classes)
+        self.density_bound = checked_density_bound(density_bound, num_classes)
         self.matrix = nn.Parameter(torch.ones(num_classes, num_filters))
 
     @classmethod
@@ -156,13 +154,10 @@ class ClassGate(nn.Module):
                 "the gate holds non-finite entries: lower the gate's learning rate, or look for "
                 "a diverging loss"
             )
-        top, top_class = self.matrix.max(dim=0)
-        dead = top <= _DEAD_COLUMN
-        projected = (self.matrix / torch.where(dead, 1.0, top)).clamp(0, 1)
-        one_hot = F.one_hot(top_class, self.num_classes).T.to(projected)
+        projected, repaired = projected_gate(self.matrix)
         # copy_ keeps the parameter object, which the optimizer's state points at
-        self.matrix.copy_(torch.where(dead, one_hot, projected))
-        return int(dead.sum())
+        self.matrix.copy_(projected)
+        return int(repaired.sum())
 
     def l1_density(self) -> float:
         """Mean absolute entry of the gate, ||G||_1 / (C K); in [1 / C, 1] for a feasible gate."""
@@ -172,16 +167,3 @@ class ClassGate(nn.Module):
         """Describe the gate in the network's printout."""
         kind = f"density_bound={self.density_bound:.4g}" if self.learnable else "fixed"
         return f"num_classes={self.num_classes}, num_filters={self.num_filters}, {kind}"
-
-
-def _checked_bound(density_bound: float | None, num_classes: int) -> float:
-    least = 1 / num_classes
-    if density_bound is None:
-        return max(0.1, least)
-    # a user's 0.333 for three classes is meant as 1 / 3 only to rounding
-    if not least * (1 - 1e-9) <= density_bound <= 1:
-        raise ValueError(
-            f"`density_bound` must lie in [1 / num_classes, 1] = [{least:.6g}, 1], because every "
-            f"filter serves at least one class; got {density_bound!r}"
-        )
-    return float(density_bound)
