@@ -6,10 +6,21 @@ from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
     from filterscope.metrics.functional.class_means import class_mean_features
+    from filterscope.metrics.functional.clusters import ClusterCentres, cluster_centres
     from filterscope.metrics.functional.correlation import (
+        class_groups,
         filter_correlation,
         inter_class_correlation,
         redundancy,
+    )
+    from filterscope.metrics.functional.correlation_blocks import BlockRatio, block_ratio
+    from filterscope.metrics.functional.filter_removal import (
+        RemovalEffect,
+        confusion_matrix,
+        gate_filters,
+        masked_confusion,
+        removal_effect,
+        strongest_filters,
     )
     from filterscope.metrics.functional.gate import (
         GateStatistics,
@@ -24,38 +35,85 @@ if TYPE_CHECKING:
         mutual_information_matrix,
         mutual_information_score,
     )
+    from filterscope.metrics.functional.similarity import (
+        GateSimilarity,
+        gate_similarity,
+        pair_rank,
+    )
+    from filterscope.metrics.functional.subspace import (
+        SubspaceAlignment,
+        alignment_contrast,
+        class_subspace_alignment,
+        patch_moments,
+    )
 
 __all__ = [
+    "BlockRatio",
+    "ClusterCentres",
+    "GateSimilarity",
     "GateStatistics",
     "Overlap",
+    "RemovalEffect",
+    "SubspaceAlignment",
+    "alignment_contrast",
+    "block_ratio",
+    "class_groups",
     "class_mean_features",
+    "class_subspace_alignment",
+    "cluster_centres",
+    "confusion_matrix",
     "filter_correlation",
+    "gate_filters",
     "gate_mi_overlap",
+    "gate_similarity",
     "gate_statistics",
     "inter_class_correlation",
+    "masked_confusion",
     "mutual_information_bound",
     "mutual_information_floor",
     "mutual_information_matrix",
     "mutual_information_score",
+    "pair_rank",
+    "patch_moments",
     "redundancy",
+    "removal_effect",
     "strongest_elements",
+    "strongest_filters",
 ]
 
 __getattr__, __dir__ = lazy_members(
     __name__,
     {
+        "BlockRatio": f"{__name__}.correlation_blocks",
+        "ClusterCentres": f"{__name__}.clusters",
+        "GateSimilarity": f"{__name__}.similarity",
         "GateStatistics": f"{__name__}.gate",
         "Overlap": f"{__name__}.gate",
+        "RemovalEffect": f"{__name__}.filter_removal",
+        "SubspaceAlignment": f"{__name__}.subspace",
+        "alignment_contrast": f"{__name__}.subspace",
+        "block_ratio": f"{__name__}.correlation_blocks",
+        "class_groups": f"{__name__}.correlation",
         "class_mean_features": f"{__name__}.class_means",
+        "class_subspace_alignment": f"{__name__}.subspace",
+        "cluster_centres": f"{__name__}.clusters",
+        "confusion_matrix": f"{__name__}.filter_removal",
         "filter_correlation": f"{__name__}.correlation",
+        "gate_filters": f"{__name__}.filter_removal",
         "gate_mi_overlap": f"{__name__}.gate",
+        "gate_similarity": f"{__name__}.similarity",
         "gate_statistics": f"{__name__}.gate",
         "inter_class_correlation": f"{__name__}.correlation",
+        "masked_confusion": f"{__name__}.filter_removal",
         "mutual_information_bound": f"{__name__}.mutual_information",
         "mutual_information_floor": f"{__name__}.mutual_information",
         "mutual_information_matrix": f"{__name__}.mutual_information",
         "mutual_information_score": f"{__name__}.mutual_information",
+        "pair_rank": f"{__name__}.similarity",
+        "patch_moments": f"{__name__}.subspace",
         "redundancy": f"{__name__}.correlation",
+        "removal_effect": f"{__name__}.filter_removal",
         "strongest_elements": f"{__name__}.gate",
+        "strongest_filters": f"{__name__}.filter_removal",
     },
 )

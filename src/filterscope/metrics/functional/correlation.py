@@ -60,7 +60,7 @@ def redundancy(correlation: Tensor, threshold: float | Tensor, variant: Variant 
         >>> redundancy(torch.eye(4), 0.1).item(), redundancy(torch.eye(4), 0.1, "absolute").item()
         (0.25, 0.0)
     """
-    _check_square(correlation)
+    check_square(correlation)
     if variant not in ("all", "off_diagonal", "absolute"):
         raise ValueError(f"unknown variant {variant!r}; known: all, off_diagonal, absolute")
     values = correlation.double()
@@ -75,6 +75,37 @@ def redundancy(correlation: Tensor, threshold: float | Tensor, variant: Variant 
     thresholds = torch.as_tensor(threshold, dtype=torch.float64, device=values.device)
     above = len(flat) - torch.searchsorted(flat.sort().values, thresholds.reshape(-1))
     return (above.double() / len(flat)).reshape(thresholds.shape)
+
+
+def class_groups(mean_features: Tensor, m: int) -> Tensor:
+    """Find the filters with the largest mean activation on each class (A_c).
+
+    Args:
+        mean_features: Mean activation of each filter on each class, (C, K).
+        m: Filters a class; the paper takes as many as its fixed gate has exclusive ones.
+
+    Returns:
+        (C, m) int64, the strongest first, the first of equals first. A filter may belong to
+        several classes.
+
+    Raises:
+        ValueError: No finite matrix, or m outside [1, K].
+
+    Source: Liang et al., ECCV 2020, section 4.3.
+
+    Example:
+        >>> class_groups(torch.tensor([[0.1, 0.9, 0.5], [0.7, 0.8, 0.0]]), m=2)
+        tensor([[1, 2],
+                [1, 0]])
+    """
+    if mean_features.dim() != 2 or not bool(torch.isfinite(mean_features).all()):
+        raise ValueError(
+            "`mean_features` must be a finite (C, K) matrix (a class without samples has no mean), "
+            f"got shape {tuple(mean_features.shape)}"
+        )
+    if not 1 <= m <= mean_features.shape[1]:
+        raise ValueError(f"`m` must lie in [1, {mean_features.shape[1]}], got {m}")
+    return mean_features.argsort(dim=1, descending=True, stable=True)[:, :m]
 
 
 def inter_class_correlation(correlation: Tensor, mean_features: Tensor, m: int) -> float:
@@ -98,12 +129,8 @@ def inter_class_correlation(correlation: Tensor, mean_features: Tensor, m: int) 
         >>> inter_class_correlation(torch.eye(4), torch.eye(4)[:2], m=1)
         0.0
     """
-    _check_square(correlation)
-    if mean_features.dim() != 2 or not bool(torch.isfinite(mean_features).all()):
-        raise ValueError(
-            "`mean_features` must be a finite (C, K) matrix (a class without samples has no mean), "
-            f"got shape {tuple(mean_features.shape)}"
-        )
+    check_square(correlation)
+    chosen = class_groups(mean_features, m)
     num_classes, num_filters = mean_features.shape
     if num_filters != len(correlation):
         raise ValueError(
@@ -111,9 +138,6 @@ def inter_class_correlation(correlation: Tensor, mean_features: Tensor, m: int) 
         )
     if num_classes < 2:
         raise ValueError("`mean_features` must have at least 2 classes")
-    if not 1 <= m <= num_filters:
-        raise ValueError(f"`m` must lie in [1, {num_filters}], got {m}")
-    chosen = mean_features.argsort(dim=1, descending=True, stable=True)[:, :m]
     member = torch.zeros_like(mean_features, dtype=torch.float64)
     member.scatter_(1, chosen, 1.0)
     blocks = member @ correlation.double() @ member.T
@@ -121,7 +145,8 @@ def inter_class_correlation(correlation: Tensor, mean_features: Tensor, m: int) 
     return float(between / (num_classes * (num_classes - 1) * m**2))
 
 
-def _check_square(correlation: Tensor) -> None:
+def check_square(correlation: Tensor) -> None:
+    """Refuse what is no square matrix or holds non-finite values."""
     if correlation.dim() != 2 or correlation.shape[0] != correlation.shape[1]:
         raise ValueError(f"`correlation` must be (K, K), got {tuple(correlation.shape)}")
     if not bool(torch.isfinite(correlation).all()):
