@@ -7,13 +7,16 @@ from filterscope.core.lazy import lazy_members
 if TYPE_CHECKING:
     from filterscope.data.batching import Batch, batches, num_batches
     from filterscope.data.registry import describe_dataset, list_datasets, load_dataset
-    from filterscope.data.split import ImageDataset, Split, class_weights
+    from filterscope.data.split import ImageDataset, Masks, Split, class_weights
     from filterscope.data.transform import Augmentation, Transform
+    from filterscope.data.voc import PreparationReport, prepare_voc_animals
 
 __all__ = [
     "Augmentation",
     "Batch",
     "ImageDataset",
+    "Masks",
+    "PreparationReport",
     "Split",
     "Transform",
     "batches",
@@ -22,6 +25,7 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "num_batches",
+    "prepare_voc_animals",
 ]
 
 __getattr__, __dir__ = lazy_members(
@@ -30,6 +34,8 @@ __getattr__, __dir__ = lazy_members(
         "Augmentation": f"{__name__}.transform",
         "Batch": f"{__name__}.batching",
         "ImageDataset": f"{__name__}.split",
+        "Masks": f"{__name__}.split",
+        "PreparationReport": f"{__name__}.voc",
         "Split": f"{__name__}.split",
         "Transform": f"{__name__}.transform",
         "batches": f"{__name__}.batching",
@@ -38,5 +44,6 @@ __getattr__, __dir__ = lazy_members(
         "list_datasets": f"{__name__}.registry",
         "load_dataset": f"{__name__}.registry",
         "num_batches": f"{__name__}.batching",
+        "prepare_voc_animals": f"{__name__}.voc",
     },
 )

@@ -163,5 +163,8 @@ class _Files(Dataset[Tensor]):
             raise ValueError(f"{name}: {error}") from error
         if self.augmentation is None or self.numbers is None:
             return self.transform.pixels(image)
+        if self.augmentation.scale is None:
+            pixels = self.transform.pixels(image)[None]
+            return self.augmentation.shift(pixels, self.numbers[index : index + 1])[0]
         size = self.transform.image_size
         return to_pixels(self.augmentation.cut(image, size, self.numbers[index]))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 # What a file name must end in to count as an image (torchvision's ImageFolder takes these, too).
@@ -66,13 +68,80 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def fit(image: Image.Image, resize: int, crop: int) -> Image.Image:
+def open_mask(source: bytes | str | Path | Image.Image) -> Image.Image:
+    """Decode an object mask: 255 where a value differs from zero, 0 elsewhere; upright.
+
+    Taken are masks of 1 bit, palette images (by their indices, whatever the colours; a "void"
+    border with an index of its own counts as object), and greyscale masks of one grey beside
+    zero (0 and 255, 0 and 1). Several greys mean that the file is no mask or that a lossy format
+    has blurred it, and colours have no meaning here: both are refused.
+
+    Args:
+        source: The bytes of a file, its path, or an image opened by Pillow.
+
+    Returns:
+        An 8-bit greyscale image.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UnreadableImageError: The content is damaged, no image, or no mask.
+    """
+    name = "the mask" if isinstance(source, (bytes, Image.Image)) else str(source)
+    try:
+        if isinstance(source, Image.Image):
+            values, mode = _values(source)
+        else:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                values, mode = _values(image)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Pillow's decoders raise anything: OSError, SyntaxError, struct...
+        reason = re.sub(r" <_io.*?>", "", str(error)) or type(error).__name__
+        raise UnreadableImageError(f"{name} is not readable as a mask: {reason}") from error
+    if values.ndim != 2:
+        raise UnreadableImageError(
+            f"{name} has mode {mode}; expected 1 bit, greyscale or a palette"
+        )
+    greys = np.unique(values[values != 0]) if mode not in ("1", "P") else ()
+    if len(greys) > 1:
+        raise UnreadableImageError(
+            f"{name} holds {len(greys)} different greys; expected zero and one other value"
+        )
+    return Image.fromarray(np.where(values != 0, 255, 0).astype(np.uint8))
+
+
+def _values(image: Image.Image) -> tuple[NDArray[Any], str]:
+    return np.asarray(ImageOps.exif_transpose(image)), image.mode
+
+
+def upright_size(content: bytes) -> tuple[int, int]:
+    """Tell width and height of an image as `open_rgb` gives it, from its header alone.
+
+    Raises:
+        UnreadableImageError: The content is no image.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+            width, height = image.size
+    except Exception as error:
+        raise UnreadableImageError(f"not readable as an image: {error}") from error
+    return (height, width) if turned else (width, height)
+
+
+def fit(
+    image: Image.Image,
+    resize: int,
+    crop: int,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
     """Scale an image so that its shorter side has `resize` pixels, and cut the central square.
 
     Args:
         image: Of any size.
-        resize: Shorter side after scaling, bilinear with antialiasing.
+        resize: Shorter side after scaling.
         crop: Side of the square.
+        resample: Bilinear with antialiasing for photographs; masks take the nearest value.
     """
     width, height = image.size
     short = min(width, height)
@@ -83,7 +152,7 @@ def fit(image: Image.Image, resize: int, crop: int) -> Image.Image:
     if min(width, height) != resize:
         scale = resize / min(width, height)
         size = (max(resize, round(width * scale)), max(resize, round(height * scale)))
-        image = image.resize(size, Image.Resampling.BILINEAR)
+        image = image.resize(size, resample)
         width, height = image.size
     left, top = round((width - crop) / 2), round((height - crop) / 2)
     return image.crop((left, top, left + crop, top + crop))

@@ -14,7 +14,7 @@ EXPECTED = (
     "expected one folder a class (PATH/CLASS/IMAGE), or train/ and test/ with class folders in "
     "them, or train.zip and test.zip, or one zip file of either form"
 )
-_TEST_NAMES = ("test", "val", "valid", "validation")
+TEST_NAMES = ("test", "val", "valid", "validation")
 
 
 @dataclass
@@ -99,11 +99,14 @@ class Found:
         store: Where they are read.
         names: Their names in the store.
         classes: Class of each.
+        masks: Object mask of each in the same store, None where one is missing; None for data
+            without masks.
     """
 
     store: Store
     names: tuple[str, ...]
     classes: tuple[str, ...]
+    masks: tuple[str | None, ...] | None = None
 
 
 def find_images(path: Path) -> tuple[Found, Found | None]:
@@ -124,14 +127,14 @@ def find_images(path: Path) -> tuple[Found, Found | None]:
         raise FileNotFoundError(f"{path} does not exist; {EXPECTED}")
     train_zip = path / "train.zip"
     if train_zip.is_file():
-        test_zip = next((f for n in _TEST_NAMES if (f := path / f"{n}.zip").is_file()), None)
+        test_zip = next((f for n in TEST_NAMES if (f := path / f"{n}.zip").is_file()), None)
         train = _unwrapped(Store(train_zip))
         return _labelled(train), None if test_zip is None else _labelled(
             _unwrapped(Store(test_zip))
         )
     store = _unwrapped(Store(path))
     folders = {name.lower(): name for name in store.folders()}
-    test_name = next((name for name in _TEST_NAMES if name in folders), None)
+    test_name = next((name for name in TEST_NAMES if name in folders), None)
     if "train" in folders and test_name is not None:
         train, test = store.below(folders["train"]), store.below(folders[test_name])
         return _labelled(train), _labelled(test)

@@ -10,35 +10,28 @@ from torch import Tensor
 
 from filterscope.core.names import unknown_name
 from filterscope.data import digits
+from filterscope.data.assembly import Selection, load_folder, load_masked_folder
 from filterscope.data.cifar import read_cifar
-from filterscope.data.folders import find_images
-from filterscope.data.loading import (
-    Files,
-    divide,
-    fits_memory,
-    number_classes,
-    read_split,
-    refuse_many,
-    usual_size,
-)
-from filterscope.data.split import ImageDataset, InMemory, Split, choose, hold_out
+from filterscope.data.loading import mask_notes
+from filterscope.data.split import ImageDataset, InMemory, Masks, Split, choose, hold_out
 from filterscope.data.transform import Augmentation, Transform
+from filterscope.data.voc_animals import load_voc_animals
 
 _DATASETS = {
     "digits": "scikit-learn's handwritten digits, 1,797 images of 10 classes, always there",
     "cifar10": "CIFAR-10 in its official layout (python or binary); --download fetches it",
     "cifar100": "CIFAR-100, fine labels, in its official layout; --download fetches it",
     "imagenet": "ImageNet: imagenet/train/SYNSET/*.JPEG and imagenet/val/SYNSET/*.JPEG",
+    "voc-animals": "six animals of PASCAL VOC 2010 with object masks; see `filterscope prepare`",
     "folder:PATH": "your images in class folders or zip files, with or without a test split",
+    "masked-folder:PATH": "your images with object masks: PATH/images/CLASS and PATH/masks/CLASS",
 }
-_FOLDER = "folder:"
+_FOLDERS = ("folder:", "masked-folder:")
 
 _CIFAR = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
 }
-
-IMAGENET_SIZE = 224
 
 
 def list_datasets() -> list[str]:
@@ -68,7 +61,8 @@ def load_dataset(
     Images up to 96 pixels are kept in memory as uint8, larger ones are read when they are needed.
 
     Args:
-        name: One of `list_datasets`; ``folder:PATH`` for your own images.
+        name: One of `list_datasets`; ``folder:PATH`` for your own images, ``masked-folder:PATH``
+            for images with object masks, which `Split.mask` gives.
         image_size: Side of the network's input in pixels. Default: 16 for digits, 32 for CIFAR,
             the images' own for folders of equal small squares, else 224.
         limit: Keep at most this many training images, the same share of each class.
@@ -85,8 +79,8 @@ def load_dataset(
 
     Raises:
         FileNotFoundError: The data is not there; the message has the expected layout.
-        ValueError: An unknown name, a wrong layout, one class, an empty class, too many
-            unreadable images.
+        ValueError: An unknown name, a wrong layout, one class (but for masked-folder), an empty
+            class, too many unreadable images.
 
     Example:
         >>> dataset = load_dataset("digits")
@@ -98,59 +92,63 @@ def load_dataset(
         if value is not None and value < 1:
             raise ValueError(f"`{argument}` must be at least 1, got {value}")
     folder = Path(root or os.environ.get("FILTERSCOPE_DATA") or "data")
-    limits = (limit, limit_test)
+    selection = Selection(limit, limit_test, seed, test_fraction, max_unreadable)
     if name == "digits":
-        return _load_digits(image_size, limits, seed, test_fraction)
+        return _load_digits(image_size, selection)
     if name in _CIFAR:
-        return _load_cifar(name, image_size, limits, seed, folder, download)
+        return _load_cifar(name, image_size, selection, folder, download)
+    if name == "voc-animals":
+        return load_voc_animals(folder / name, image_size, selection)
     if name == "imagenet":
-        path = folder / "imagenet"
-        return _load_folder(
-            name, path, image_size, limits, seed, test_fraction, max_unreadable, check=False
-        )
-    if name.startswith(_FOLDER):
-        if name == _FOLDER:
-            raise ValueError("`folder:` needs the path of your images, as in folder:photos")
-        path = Path(name.removeprefix(_FOLDER)).expanduser()
-        if not path.exists() and (folder / path).exists():
-            path = folder / path
-        return _load_folder(
-            name, path, image_size, limits, seed, test_fraction, max_unreadable, check=True
-        )
+        return load_folder(name, folder / name, image_size, selection, check=False)
+    for kind in _FOLDERS:
+        if name.startswith(kind):
+            path = _own_path(name, kind, folder)
+            if kind == "folder:":
+                return load_folder(name, path, image_size, selection, check=True)
+            return load_masked_folder(name, path, image_size, selection)
     raise unknown_name("data set", name, _DATASETS, "filterscope list datasets")
 
 
-def _load_digits(
-    image_size: int | None,
-    limits: tuple[int | None, int | None],
-    seed: int,
-    test_fraction: float,
-) -> ImageDataset:
+def _own_path(name: str, kind: str, root: Path) -> Path:
+    """Find the images that a name such as folder:PATH means, here or under the root."""
+    if name == kind:
+        raise ValueError(f"`{kind}` needs the path of your images, as in {kind}photos")
+    path = Path(name.removeprefix(kind)).expanduser()
+    return root / path if not path.exists() and (root / path).exists() else path
+
+
+def _load_digits(image_size: int | None, selection: Selection) -> ImageDataset:
     transform = Transform(image_size or digits.SIZE, mean=(digits.MEAN,) * 3, std=(digits.STD,) * 3)
     pixels, labels = digits.read_digits(transform.image_size)
-    train, test = hold_out(labels, test_fraction, seed)
-    train = train[choose(labels[train], limits[0], seed)]
-    test = test[choose(labels[test], limits[1], seed)]
+    train, test = hold_out(labels, selection.test_fraction, selection.seed)
+    train = train[choose(labels[train], selection.limit, selection.seed)]
+    test = test[choose(labels[test], selection.limit_test, selection.seed)]
     splits = [
         Split(
             labels[part],
             tuple(f"digit {i}" for i in part.tolist()),
             InMemory(pixels[part]),
             transform,
+            Masks.in_memory(digits.ink_masks(pixels[part])),
+            f"digits' {side} split",
         )
-        for part in (train, test)
+        for part, side in ((train, "training"), (test, "test"))
     ]
     # a mirrored digit is no digit
     augmentation = Augmentation(padding=max(1, transform.image_size // 8), flip=False)
     classes = tuple(str(digit) for digit in range(10))
-    return ImageDataset("digits", classes, splits[0], splits[1], transform, augmentation)
+    notes = mask_notes(splits)
+    train_split, test_split = splits
+    return ImageDataset(
+        "digits", classes, train_split, test_split, transform, augmentation, mask_notes=notes
+    )
 
 
 def _load_cifar(
     name: str,
     image_size: int | None,
-    limits: tuple[int | None, int | None],
-    seed: int,
+    selection: Selection,
     root: Path,
     download: bool,
 ) -> ImageDataset:
@@ -158,11 +156,13 @@ def _load_cifar(
     mean, std = _CIFAR[name]
     transform = Transform(image_size or 32, mean=mean, std=std)
     splits = []
+    limits = (selection.limit, selection.limit_test)
     for (side, (pixels, labels)), limit in zip(parts.items(), limits, strict=True):
-        kept = choose(labels, limit, seed)
+        kept = choose(labels, limit, selection.seed)
         names = tuple(f"{name} {side} {i}" for i in kept.tolist())
         images = InMemory(_resized(pixels[kept], transform))
-        splits.append(Split(labels[kept], names, images, transform))
+        called = f"{name}'s {'training' if side == 'train' else side} split"
+        splits.append(Split(labels[kept], names, images, transform, name=called))
     augmentation = Augmentation(padding=transform.image_size // 8)
     return ImageDataset(name, classes, splits[0], splits[1], transform, augmentation)
 
@@ -171,50 +171,3 @@ def _resized(pixels: Tensor, transform: Transform) -> Tensor:
     if pixels.shape[-1] == transform.image_size:
         return pixels
     return torch.stack([transform.pixels(image) for image in pixels])
-
-
-def _load_folder(
-    name: str,
-    path: Path,
-    image_size: int | None,
-    limits: tuple[int | None, int | None],
-    seed: int,
-    test_fraction: float,
-    max_unreadable: float,
-    *,
-    check: bool,
-) -> ImageDataset:
-    classes, all_train, all_test = number_classes(*find_images(path))
-    train, test = divide(
-        all_train,
-        all_test,
-        limit=limits[0],
-        limit_test=limits[1],
-        test_fraction=test_fraction,
-        seed=seed,
-    )
-    transform = _folder_transform(train, image_size)
-    train_split, bad = read_split(train, transform, check=check)
-    test_split, more = read_split(test, transform, check=check)
-    unreadable = (*bad, *more)
-    refuse_many(unreadable, len(train.names) + len(test.names), max_unreadable)
-    for split, side in ((train_split, "training"), (test_split, "test")):
-        empty = torch.nonzero(split.class_counts(len(classes)) == 0).flatten().tolist()
-        if empty:
-            raise ValueError(f"class {classes[empty[0]]!r} has no readable {side} image")
-    return ImageDataset(
-        name,
-        classes,
-        train_split,
-        test_split,
-        transform,
-        Augmentation(padding=transform.image_size // 8),
-        unreadable,
-    )
-
-
-def _folder_transform(train: Files, image_size: int | None) -> Transform:
-    size = image_size or usual_size(train) or IMAGENET_SIZE
-    if fits_memory(len(train.names), size):
-        return Transform(size)
-    return Transform(size, resize=round(size * 256 / 224))

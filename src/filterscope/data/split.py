@@ -47,6 +47,29 @@ class Streamed:
 
 
 @dataclass(frozen=True)
+class Masks:
+    """Object masks of a split, one an image, as the network sees the images at test time.
+
+    Args:
+        source: (N, S, S) bool, or the files that they are read from.
+        empty: Masks without any object.
+        full: Masks that are object all over.
+    """
+
+    source: Tensor | Streamed
+    empty: int = 0
+    full: int = 0
+
+    @classmethod
+    def in_memory(cls, masks: Tensor) -> Masks:
+        """Keep masks (N, S, S) bool and count the empty and the full ones."""
+        areas = masks.flatten(1).sum(1)
+        return cls(
+            masks, int((areas == 0).sum()), int((areas == masks.shape[1] * masks.shape[2]).sum())
+        )
+
+
+@dataclass(frozen=True)
 class Split:
     """The training or the test images of a data set.
 
@@ -55,12 +78,16 @@ class Split:
         names: Where each image came from, for people.
         images: The pixels, or where they are read.
         transform: The data set's.
+        masks: Where the object is in each image, for data sets that say so.
+        name: What the split is called in messages.
     """
 
     labels: Tensor
     names: Sequence[str]
     images: InMemory | Streamed
     transform: Transform
+    masks: Masks | None = None
+    name: str = "this split"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,6 +97,44 @@ class Split:
         if isinstance(self.images, InMemory):
             return self.images.pixels[index].cpu()
         return self.transform.pixels(self.images.read(self.images.names[index]))
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether `mask` has an answer."""
+        return self.masks is not None
+
+    def mask(self, index: int) -> Tensor:
+        """Object mask of one image, scaled and cut as `raw` is, by nearest values: bool (S, S).
+
+        Args:
+            index: Place in the split.
+
+        Raises:
+            ValueError: The split has no masks, or a mask file broke meanwhile.
+        """
+        if self.masks is None:
+            raise ValueError(
+                f"{self.name} has no object masks; digits, voc-animals and masked-folder:PATH have"
+            )
+        source = self.masks.source
+        if isinstance(source, Tensor):
+            return source[index].cpu()
+        name = source.names[index]
+        try:
+            return self.transform.mask(source.read(name))
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{name}: {error}") from error
+
+    def take(self, places: Tensor) -> Split:
+        """The images at the given places, (M,) int64, without their masks."""
+        images: InMemory | Streamed
+        if isinstance(self.images, InMemory):
+            images = InMemory(self.images.pixels[places])
+        else:
+            names = self.images.names
+            images = Streamed(tuple(names[i] for i in places.tolist()), self.images.read)
+        told = tuple(self.names[i] for i in places.tolist())
+        return Split(self.labels[places], told, images, self.transform, name=self.name)
 
     def class_counts(self, num_classes: int) -> Tensor:
         """Images of each class, (C,) int64."""
@@ -88,6 +153,7 @@ class ImageDataset:
         transform: Test-time preprocessing.
         augmentation: Random changes of training images.
         unreadable: Files that were left out, each with the reason.
+        mask_notes: Empty masks, masks without an image and the like, counted in words.
     """
 
     name: str
@@ -97,6 +163,7 @@ class ImageDataset:
     transform: Transform
     augmentation: Augmentation
     unreadable: tuple[tuple[str, str], ...] = ()
+    mask_notes: tuple[str, ...] = ()
 
 
 def class_weights(labels: Tensor, num_classes: int) -> Tensor:

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from filterscope.data.decode import fit, open_rgb, to_pixels
+from filterscope.data.decode import fit, open_mask, open_rgb, to_pixels
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -81,6 +82,28 @@ class Transform:
             image = Image.fromarray(image.permute(1, 2, 0).cpu().numpy())
         return to_pixels(fit(open_rgb(image), self.resize or self.image_size, self.image_size))
 
+    def mask(self, mask: str | Path | bytes | Image.Image) -> Tensor:
+        """Scale and cut an object mask exactly as `pixels` does its image, without blending.
+
+        Args:
+            mask: A file, its bytes, or a Pillow image of the image's size; not zero is object.
+
+        Returns:
+            bool, (image_size, image_size).
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The content is no mask, see `open_mask`.
+
+        Example:
+            >>> from PIL import Image
+            >>> Transform(image_size=32).mask(Image.new("1", (40, 60), 1)).all()
+            tensor(True)
+        """
+        size = self.image_size
+        cut = fit(open_mask(mask), self.resize or size, size, Image.Resampling.NEAREST)
+        return torch.from_numpy(np.array(cut) != 0)
+
     def normalize(self, pixels: Tensor) -> Tensor:
         """Turn uint8 pixels (N, 3, H, W) into normalised float32."""
         mean, std = self._statistics(pixels.device)
@@ -126,17 +149,18 @@ class Augmentation:
     """Random changes of training images, each a function of uniform numbers drawn beforehand.
 
     Images in memory are padded with black and shifted; images that stream from files are cut at
-    a random place, size and aspect ratio (the usual recipe for ImageNet).
+    a random place, size and aspect ratio (the usual recipe for ImageNet), or shifted, too.
 
     Args:
         padding: Largest shift in pixels, for images in memory.
         flip: Mirror every second image.
-        scale: Smallest share of the area that a random cut keeps, for streamed images.
+        scale: Smallest share of the area that a random cut keeps, for streamed images; None
+            shifts these like images in memory.
     """
 
     padding: int = 4
     flip: bool = True
-    scale: float = 0.08
+    scale: float | None = 0.08
 
     NUMBERS = 5
     """Uniform numbers that an image needs."""
@@ -171,6 +195,8 @@ class Augmentation:
             size: Side of the result in pixels.
             numbers: Uniform in [0, 1), (NUMBERS,).
         """
+        if self.scale is None:
+            raise ValueError("`scale` is None: these images are shifted, not cut")
         width, height = image.size
         u = [float(number) for number in numbers]
         area = width * height * (self.scale + (1 - self.scale) * u[3])

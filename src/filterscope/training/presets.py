@@ -9,7 +9,7 @@ from typing import Any
 from filterscope.core.names import unknown_name
 
 _VOC: dict[str, Any] = {
-    "data": "folder:voc-animals",
+    "data": "voc-animals",
     "model": "resnet152",
     "image_size": 128,
     "method": "gated",
