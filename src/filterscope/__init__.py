@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
-    from filterscope import metrics
+    from filterscope import maps, metrics
     from filterscope.gates import ClassGate, GatedClassifier, fixed_gate, gate_penalty
     from filterscope.runs import from_pretrained, load_run
 
@@ -22,6 +22,7 @@ __all__ = [
     "from_pretrained",
     "gate_penalty",
     "load_run",
+    "maps",
     "metrics",
 ]
 
@@ -34,6 +35,7 @@ __getattr__, __dir__ = lazy_members(
         "from_pretrained": f"{__name__}.runs",
         "gate_penalty": f"{__name__}.gates.penalty",
         "load_run": f"{__name__}.runs",
+        "maps": f"{__name__}.maps",
         "metrics": f"{__name__}.metrics",
     },
 )
