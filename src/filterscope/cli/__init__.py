@@ -18,8 +18,12 @@ _GROUPS: dict[str, dict[str, str]] = {
     "Look": {
         "explain": "Which filters made this run say this about an image",
     },
+    "Papers": {
+        "study": "Re-run a published table or figure",
+    },
     "Data": {
-        "list": "models, layers MODEL, datasets, presets",
+        "prepare": "Build a data set from its official archives",
+        "list": "models, layers MODEL, datasets, presets, studies",
     },
 }
 _VERBS = {verb: line for group in _GROUPS.values() for verb, line in group.items()}

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from filterscope.cli.parser import Parser
 from filterscope.core.names import unknown_name
 
-WHAT = ("models", "layers", "datasets", "presets")
+WHAT = ("models", "layers", "datasets", "presets", "studies")
 
 
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
-    parser = Parser("list", "List models, the layers of a model, data sets or presets.")
+    parser = Parser("list", "List models, the layers of a model, data sets, presets or studies.")
     parser.add_argument("what", type=str, help=", ".join(WHAT))
     parser.add_argument(
         "name",
@@ -28,6 +28,7 @@ def run(words: Sequence[str]) -> int:
         "layers": _layers,
         "datasets": _datasets,
         "presets": _presets,
+        "studies": _studies,
     }[arguments.what](arguments.name):
         print(line)
     return 0
@@ -70,3 +71,9 @@ def _presets(_: str | None) -> list[str]:
     from filterscope.training.presets import PRESETS
 
     return [f"{name:<18} {preset.summary}" for name, preset in PRESETS.items()]
+
+
+def _studies(_: str | None) -> list[str]:
+    from filterscope.studies.catalogue import STUDIES
+
+    return [f"{name:<14} {title}" for name, title in STUDIES.items()]

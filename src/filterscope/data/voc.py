@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +24,15 @@ from filterscope.data.voc_crops import (
     write_picture,
 )
 from filterscope.data.voc_parts import VOC_ANIMALS, AnnotatedObject, Mask, read_objects
-from filterscope.data.voc_source import VocSource, find_voc
+from filterscope.data.voc_source import (
+    TRAIN_SHARE,
+    VocSource,
+    divide_photographs,
+    find_voc,
+    read_list,
+)
 
 MANIFEST = "manifest.json"
-TRAIN_SHARE = 0.7
 SPLITS = ("train", "val")
 
 Progress = Callable[[int, int], None]
@@ -119,34 +122,6 @@ def prepare_voc_animals(
     report = work.report(images)
     _finish(report, rules)
     return report
-
-
-def read_list(path: Path) -> list[str]:
-    """Read the names of a list of photographs, in its order.
-
-    Raises:
-        ValueError: An empty list, a name that is no name of a file, or one that comes twice.
-    """
-    names = path.read_text(encoding="utf-8").split()
-    odd = [name for name in names if not re.fullmatch(r"\w[\w-]*", name)]
-    if odd or not names or len(set(names)) != len(names):
-        what = f"{odd[0]!r}" if odd else "names that come twice" if names else "nothing"
-        raise ValueError(f"{path} holds {what}; expected one name of a photograph a line")
-    return names
-
-
-def divide_photographs(names: list[str], seed: int = 0) -> set[str]:
-    """Choose the photographs of the training split: 70 %, as Python's ``random.sample`` draws them.
-
-    Args:
-        names: All photographs, in the order of VOC's list, on which the choice depends.
-        seed: Of the generator.
-
-    Example:
-        >>> sorted(divide_photographs(["a", "b", "c", "d"]))
-        ['b', 'd']
-    """
-    return set(random.Random(seed).sample(names, int(len(names) * TRAIN_SHARE)))
 
 
 @dataclass

@@ -1,7 +1,9 @@
-"""PASCAL VOC 2010 and PASCAL-Part in their official layouts."""
+"""PASCAL VOC 2010 and PASCAL-Part in their official layouts, and their division."""
 
 from __future__ import annotations
 
+import random
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ EXPECTED_VOC = (
     "Annotations_Part with one .mat file a photograph (from trainval.tar.gz of PASCAL-Part, "
     "http://roozbehm.info/pascal-parts/pascal-parts.html)"
 )
+TRAIN_SHARE = 0.7
 _LIST = "ImageSets/Main/trainval.txt"
 _ARCHIVES = {"VOCtrainval_03-May-2010.tar": "-xf", "trainval.tar.gz": "-xzf"}
 
@@ -59,3 +62,31 @@ def _missing(source: Path, what: str, archive: str) -> str:
         command = f"tar {_ARCHIVES[archive]} {source / archive} -C {source}"
         return f"{what} is still packed; unpack it with: {command}"
     return f"{what} is not in {source}; {EXPECTED_VOC}"
+
+
+def read_list(path: Path) -> list[str]:
+    """Read the names of a list of photographs, in its order.
+
+    Raises:
+        ValueError: An empty list, a name that is no name of a file, or one that comes twice.
+    """
+    names = path.read_text(encoding="utf-8").split()
+    odd = [name for name in names if not re.fullmatch(r"\w[\w-]*", name)]
+    if odd or not names or len(set(names)) != len(names):
+        what = f"{odd[0]!r}" if odd else "names that come twice" if names else "nothing"
+        raise ValueError(f"{path} holds {what}; expected one name of a photograph a line")
+    return names
+
+
+def divide_photographs(names: list[str], seed: int = 0) -> set[str]:
+    """Choose the photographs of the training split: 70 %, as Python's ``random.sample`` draws them.
+
+    Args:
+        names: All photographs, in the order of VOC's list, on which the choice depends.
+        seed: Of the generator.
+
+    Example:
+        >>> sorted(divide_photographs(["a", "b", "c", "d"]))
+        ['b', 'd']
+    """
+    return set(random.Random(seed).sample(names, int(len(names) * TRAIN_SHARE)))

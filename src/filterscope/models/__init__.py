@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
+    from filterscope.models.cifar_alexnet import CifarAlexNet
     from filterscope.models.cifar_resnet import CifarResNet
     from filterscope.models.registry import ModelInfo, create_model, list_models, model_info
     from filterscope.models.weights import freeze, load_weights
 
 __all__ = [
+    "CifarAlexNet",
     "CifarResNet",
     "ModelInfo",
     "create_model",
@@ -22,6 +24,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_members(
     __name__,
     {
+        "CifarAlexNet": f"{__name__}.cifar_alexnet",
         "CifarResNet": f"{__name__}.cifar_resnet",
         "ModelInfo": f"{__name__}.registry",
         "create_model": f"{__name__}.registry",

@@ -16,6 +16,7 @@ from torch import nn
 
 from filterscope.core.gate_points import GatePoint, gate_point
 from filterscope.core.names import unknown_name
+from filterscope.models.cifar_alexnet import CifarAlexNet
 from filterscope.models.cifar_resnet import CifarResNet, bottleneck_resnet_for_cifar
 from filterscope.models.weights import freeze as freeze_parameters
 from filterscope.models.weights import load_weights
@@ -26,6 +27,7 @@ _OURS: dict[str, Callable[[int], nn.Module]] = {
     **{f"resnet{depth}": partial(CifarResNet, depth) for depth in (20, 32, 44, 56, 110)},
     "resnet50_cifar": partial(bottleneck_resnet_for_cifar, [3, 4, 6, 3]),
     "resnet101_cifar": partial(bottleneck_resnet_for_cifar, [3, 4, 23, 3]),
+    "alexnet_cifar": CifarAlexNet,
 }
 
 # Their training forward would give a named tuple with auxiliary logits.

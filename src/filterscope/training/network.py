@@ -61,9 +61,14 @@ def build_network(settings: TrainSettings, num_classes: int, image_size: int) ->
         The network, on CPU, in train mode.
 
     Raises:
-        ValueError: An unknown model or layer, weights that do not fit, or a density bound below
-            1 / C.
+        ValueError: A single class, an unknown model or layer, weights that do not fit, or a
+            density bound below 1 / C.
     """
+    if num_classes < 2:
+        raise ValueError(
+            "`data` has a single class, and training needs two or more; images of one class with "
+            "masks serve to measure where a trained network looks"
+        )
     torch.manual_seed(settings.seed)
     weights = None if settings.weights is None else Path(settings.weights)
     model = create_model(settings.model, num_classes, weights=weights)
