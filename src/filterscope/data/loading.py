@@ -225,10 +225,11 @@ def mask_notes(splits: Sequence[Split]) -> tuple[str, ...]:
     """Say in words how many masks of the splits are empty, and how many full."""
     notes = []
     for split in splits:
-        if split.masks is not None and (split.masks.empty or split.masks.full):
+        masks = split.masks
+        if masks is not None and (masks.empty or masks.full):
             notes.append(
-                f"{split.name}: of {len(split)} object masks {split.masks.empty} are empty and "
-                f"{split.masks.full} are object all over"
+                f"{split.name}: of {len(split)} object masks, as cut, {masks.empty} are empty "
+                f"and {masks.full} are object all over"
             )
     return tuple(notes)
 
