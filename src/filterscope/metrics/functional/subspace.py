@@ -122,9 +122,9 @@ def class_subspace_alignment(
         rows = []
         for g, members in enumerate(filters):
             basis = _subspace(group_sums[c, g] / count, group_products[c, g] / count, variance)
-            # no direction varies: 0 / 0 says that there is no subspace
-            projected = (members @ basis).norm(dim=1) / lengths[g]
-            rows.append(projected if basis.shape[1] else projected / 0.0)
+            shares = (members @ basis).norm(dim=1) / lengths[g]
+            # where no direction varies there is no subspace, and 0 would look like a measurement
+            rows.append(shares if basis.shape[1] else torch.full_like(shares, torch.nan))
         alignment[c] = torch.cat(rows).clamp(max=1)
     return alignment
 
