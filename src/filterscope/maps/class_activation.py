@@ -72,7 +72,8 @@ def _layer_and_head(model: nn.Module, layer: str | nn.Module | None) -> tuple[nn
         raise ValueError(f"`layer` is needed: the last map of {type(inner).__name__} is not known")
     head = _last_linear(inner)
     if head is None or (point is not None and point.head != "gap-linear"):
-        raise _refusal(model, "its head is more than one linear layer or has none")
+        linear = [name for name, part in inner.named_modules() if isinstance(part, nn.Linear)]
+        raise _refusal(inner, f"its linear layers are {', '.join(linear) or 'none'}")
     if layer is None:
         assert point is not None
         return find_layer(inner, point.layer)[1], head

@@ -27,6 +27,11 @@ class GradMapPreset:
     sigma: float
     kernel_size: int | None
 
+    def scaled(self, factor: float) -> GradMapPreset:
+        """The same blur for images that are larger by a factor; the kernel's size stays odd."""
+        size = None if self.kernel_size is None else 2 * round((self.kernel_size // 2) * factor) + 1
+        return GradMapPreset(self.sigma * factor, size)
+
 
 # "official" is what the paper's published code does and its table 2 rests on; at sigma 30 its
 # kernel ends at one standard deviation. The paper's text gives sigma 5 and no kernel.
@@ -42,6 +47,7 @@ def grad_map(
     filters: Filters = None,
     *,
     preset: Literal["paper", "official"] = "paper",
+    stated_for: int | None = None,
     activation: Activation = torch.relu,
 ) -> Tensor:
     """Show which pixels of the images move the mean activation of each filter.
@@ -59,6 +65,8 @@ def grad_map(
         filters: One filter, or several in the order of the result; None for all K.
         preset: Blur of `GRAD_MAP_PRESETS`: "paper", sigma 5 pixels; "official", sigma 30 pixels
             cut off at 61.
+        stated_for: Height in pixels of the images that the preset's blur is meant for (the paper's
+            have 128): it is scaled to images of another size. None takes it in pixels as printed.
         activation: Rectifies maps that are read before their ReLU; None leaves signed maps.
 
     Returns:
@@ -79,6 +87,8 @@ def grad_map(
     if preset not in GRAD_MAP_PRESETS:
         raise unknown_name("preset", str(preset), GRAD_MAP_PRESETS)
     blur = GRAD_MAP_PRESETS[preset]
+    if stated_for is not None:
+        blur = blur.scaled(images.shape[-2] / stated_for)
     gradients = input_gradients(model, images, layer, filters, activation=activation)
     with torch.no_grad():
         maps = [gaussian_blur(_strength(g), blur.sigma, blur.kernel_size) for g in gradients]
