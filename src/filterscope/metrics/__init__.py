@@ -6,20 +6,30 @@ from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
     from filterscope.metrics import functional
+    from filterscope.metrics.class_clusters import ClassClusters
     from filterscope.metrics.class_means import ClassMeanFeatures
+    from filterscope.metrics.entanglement import FilterClassEntanglement
+    from filterscope.metrics.gate_similarity import GateSimilarityScore
     from filterscope.metrics.localization import (
         ActivationLocalization,
         GradientLocalization,
         MapLocalization,
     )
+    from filterscope.metrics.masked_confusion import MaskedConfusion
     from filterscope.metrics.mutual_information import MutualInformation
+    from filterscope.metrics.patch_moments import PatchMoments
 
 __all__ = [
     "ActivationLocalization",
+    "ClassClusters",
     "ClassMeanFeatures",
+    "FilterClassEntanglement",
+    "GateSimilarityScore",
     "GradientLocalization",
     "MapLocalization",
+    "MaskedConfusion",
     "MutualInformation",
+    "PatchMoments",
     "functional",
 ]
 
@@ -27,10 +37,15 @@ __getattr__, __dir__ = lazy_members(
     __name__,
     {
         "ActivationLocalization": f"{__name__}.localization",
+        "ClassClusters": f"{__name__}.class_clusters",
         "ClassMeanFeatures": f"{__name__}.class_means",
+        "FilterClassEntanglement": f"{__name__}.entanglement",
+        "GateSimilarityScore": f"{__name__}.gate_similarity",
         "GradientLocalization": f"{__name__}.localization",
         "MapLocalization": f"{__name__}.localization",
+        "MaskedConfusion": f"{__name__}.masked_confusion",
         "MutualInformation": f"{__name__}.mutual_information",
+        "PatchMoments": f"{__name__}.patch_moments",
         "functional": f"{__name__}.functional",
     },
 )

@@ -59,17 +59,13 @@ def patch_moments(
     if inputs.dim() != 4 or not bool(torch.isfinite(inputs).all()):
         raise ValueError(f"`inputs` must be finite (N, channels, H, W), got {tuple(inputs.shape)}")
     check_classes("labels", labels, len(inputs), num_classes)
-    channels = inputs.shape[1]
-    if groups < 1 or channels % groups:
-        raise ValueError(f"`groups` must divide {channels} channels, got {groups}")
-    height, width = (kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size
-    d = channels // groups * height * width
+    d = filter_length(inputs.shape[1], kernel_size, groups)
     counts = torch.zeros(num_classes, dtype=torch.int64, device=inputs.device)
     sums = inputs.new_zeros(num_classes, groups, d, dtype=torch.float64)
     products = inputs.new_zeros(num_classes, groups, d, d, dtype=torch.float64)
     for c in sorted(set(labels.tolist())):
         images = inputs.detach()[labels == c].double()
-        patches = F.unfold(images, (height, width), dilation, padding, stride)
+        patches = F.unfold(images, kernel_size, dilation, padding, stride)
         by_group = patches.reshape(len(images), groups, d, -1).permute(1, 0, 3, 2)
         patches = by_group.flatten(1, 2)
         counts[c] = patches.shape[1]
@@ -78,6 +74,14 @@ def patch_moments(
     if groups == 1:
         return counts, sums.squeeze(1), products.squeeze(1)
     return counts, sums, products
+
+
+def filter_length(channels: int, kernel_size: Size, groups: int) -> int:
+    """Give d, the number of weights of one filter."""
+    if groups < 1 or channels % groups:
+        raise ValueError(f"`groups` must divide {channels} channels, got {groups}")
+    height, width = (kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size
+    return channels // groups * height * width
 
 
 def class_subspace_alignment(
