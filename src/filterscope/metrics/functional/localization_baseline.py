@@ -63,8 +63,6 @@ def localization_chance(
         (0.25, 1.0, (2, 2))
     """
     check_masks(masks, labels, num_classes, len(masks))
-    if not len(masks):
-        raise ValueError("`masks` is empty: there is no object to find")
     objects = masks.cpu()
     height, width = objects.shape[1:]
     area = float(objects.double().mean())
