@@ -139,6 +139,7 @@ def masked_confusion(
                 [1, 0]])
     """
     sets = _checked_sets(removed, features)
+    check_classes("labels", labels, len(features), num_classes)
     matrices = []
     with _frozen(head):
         for row in sets:

@@ -25,8 +25,8 @@ class GateSimilarity:
         fn_counts: Samples behind each row of `fn`, (C,) int64.
         undefined_tp: Entries of `tp` that are NaN.
         undefined_fn: Entries of `fn` that are NaN.
-        order: The classes in optimal leaf order of `fn`, for both pictures, (C,) int64; classes
-            without a row come last.
+        order: The classes in scipy's optimal leaf order of `fn` (average linkage of Euclidean
+            distances between rows), for both pictures, (C,) int64; classes without a row come last.
         diagonal_share_tp: Share of the rows of `tp` whose diagonal is larger than every other
             entry (a tie is no maximum); rows without a diagonal are left out, NaN if none is left.
         diagonal_share_fn: The same of `fn`.
@@ -136,8 +136,9 @@ def _diagonal_share(similarity: Tensor) -> float:
 def _leaf_order(similarity: Tensor) -> Tensor:
     """Order classes so that neighbours have similar rows.
 
-    Average linkage of the Euclidean distances of the rows, then optimal leaf ordering; columns
-    that are NaN for every class say nothing about the order and are left out.
+    Average linkage of the Euclidean distances of the rows, then scipy's leaf ordering, which
+    shortens the way from class to class but does not always find the shortest. Columns with NaN
+    say nothing about the order and are left out.
     """
     with_row = ~similarity.isnan().all(dim=1)
     without = torch.nonzero(~with_row).flatten()
