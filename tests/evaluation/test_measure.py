@@ -12,7 +12,7 @@ from sklearn.feature_selection import mutual_info_classif
 from filterscope import load_run
 from filterscope.data import load_dataset
 from filterscope.evaluation import Evaluation, evaluate_run
-from filterscope.evaluation.measure import last_convolution
+from filterscope.evaluation.redundancy import last_convolution
 from filterscope.models import create_model
 from filterscope.runs import Run
 from filterscope.training import TrainSettings, train

@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor, nn
 
 from filterscope.core.layers import find_layer
 from filterscope.data import ImageDataset
 from filterscope.evaluation.collect import Collected, collect
+from filterscope.evaluation.localization import localization_part
+from filterscope.evaluation.part import Part, Subject
+from filterscope.evaluation.redundancy import correlation_part
 from filterscope.evaluation.result import Evaluation
+from filterscope.evaluation.specificity import (
+    cluster_part,
+    entanglement_part,
+    removal_part,
+    similarity_part,
+)
 from filterscope.evaluation.top_images import top_filter_images
 from filterscope.metrics import functional
-from filterscope.metrics.functional.correlation import Variant
 from filterscope.runs import Run, load_run
 from filterscope.runs.environment import describe_environment
 from filterscope.runs.processes import launch, make_fabric, quiet, spawns
@@ -26,7 +32,15 @@ from filterscope.runs.processes import launch, make_fabric, quiet, spawns
 BALANCED_FROM = 100
 """Number of classes from which the mutual information is balanced by default."""
 
-_CURVE = np.round(np.arange(0, 1.0001, 0.02), 4)
+# Parts of an evaluation; each gives nothing where it does not apply.
+_PARTS = (
+    removal_part,
+    similarity_part,
+    cluster_part,
+    entanglement_part,
+    correlation_part,
+    localization_part,
+)
 
 
 def evaluate_run(
@@ -68,7 +82,24 @@ def evaluate_run(
     source = run.path if spawns(devices) else run
     share = partial(_collect, run=source, dataset=dataset, batch_size=batch_size)
     collected = Collected(*map(torch.from_numpy, launch(fabric, share, devices)))
-    return _measure(run, dataset, collected, balanced, seed, str(fabric.device))
+    num_classes = len(run.classes)
+    balanced = num_classes >= BALANCED_FROM if balanced is None else balanced
+    mi = functional.mutual_information_matrix(
+        collected.features, collected.labels, num_classes, balanced=balanced, random_state=seed
+    )
+    subject = Subject(
+        run=run,
+        dataset=dataset,
+        collected=collected,
+        mi=mi,
+        mean_features=functional.class_mean_features(
+            collected.features, collected.labels, num_classes
+        ),
+        batch_size=batch_size,
+        device=fabric.device,
+        seed=seed,
+    )
+    return _measure(subject, balanced)
 
 
 def _collect(
@@ -94,48 +125,25 @@ def _collect(
     return tuple(getattr(collected, field.name).numpy() for field in fields(Collected))
 
 
-def _measure(
-    run: Run,
-    dataset: ImageDataset,
-    collected: Collected,
-    balanced: bool | None,
-    seed: int,
-    device: str,
-) -> Evaluation:
-    labels, features = collected.labels, collected.features
-    num_classes, num_filters = len(run.classes), features.shape[1]
-    balanced = num_classes >= BALANCED_FROM if balanced is None else balanced
-    mi = functional.mutual_information_matrix(
-        features, labels, num_classes, balanced=balanced, random_state=seed
+def _measure(subject: Subject, balanced: bool) -> Evaluation:
+    run, mi = subject.run, subject.mi
+    run.model.to(subject.device)
+    try:
+        part = _basic_part(subject, balanced) | _gate_part(subject)
+        for measure in _PARTS:
+            part |= measure(subject)
+    finally:
+        run.model.cpu()
+    collected = subject.collected
+    part.arrays.update(
+        top_filter_images(mi, collected.features, collected.labels, subject.dataset.test)
     )
-    mean_features = functional.class_mean_features(features, labels, num_classes)
-    confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-    confusion.index_put_((labels, collected.predictions), torch.ones_like(labels), accumulate=True)
-    metrics: dict[str, Any] = {
-        "accuracy": float((collected.predictions == labels).double().mean()),
-        "loss": float(collected.losses.double().mean()),
-        "class_accuracy": (confusion.diagonal() / confusion.sum(1)).tolist(),
-        "mis": functional.mutual_information_score(mi),
-        "mis_floor": functional.mutual_information_floor(
-            features, labels, num_classes, balanced=balanced, random_state=seed
-        ),
-        "mis_bound": functional.mutual_information_bound(labels, num_classes, balanced),
-        "dead_filters": int((features.amax(0) == features.amin(0)).sum()),
-    }
-    arrays: dict[str, np.ndarray] = {
-        "mi": mi.numpy(),
-        "mean_features": mean_features.numpy(),
-        "confusion": confusion.numpy(),
-    }
-    _add_gate(run, collected, mi, seed, metrics, arrays)
-    _add_correlation(run, mean_features, metrics, arrays)
-    arrays.update(top_filter_images(mi, features, labels, dataset.test))
     settings = {
-        "data": dataset.name,
+        "data": subject.dataset.name,
         "split": "test",
-        "num_samples": len(labels),
-        "num_classes": num_classes,
-        "num_filters": num_filters,
+        "num_samples": len(collected.labels),
+        "num_classes": mi.shape[0],
+        "num_filters": mi.shape[1],
         "layer": run.layer,
         "rectified": run.activation is not None,
         "estimator": "Ross 2014, scikit-learn's mutual_info_classif",
@@ -143,96 +151,61 @@ def _measure(
         "balanced": balanced,
         "ties": "sklearn",
         "target": "labels",
-        "seed": seed,
+        "seed": subject.seed,
         "epochs": len(run.history),
-        "versions": describe_environment(device)["versions"],
+        "versions": describe_environment(str(subject.device))["versions"],
     }
-    return Evaluation(settings, metrics, arrays)
+    return Evaluation(settings, part.metrics, part.arrays)
 
 
-def _add_gate(
-    run: Run,
-    collected: Collected,
-    mi: Tensor,
-    seed: int,
-    metrics: dict[str, Any],
-    arrays: dict[str, np.ndarray],
-) -> None:
-    """Add what only a gated run has."""
-    if run.gate is None:
-        return
-    matrix = run.gate.matrix.detach().cpu()
-    gated = float((collected.gated_predictions == collected.labels).double().mean())
-    statistics = functional.gate_statistics(matrix)
-    overlap = functional.gate_mi_overlap(mi, matrix, random_state=seed)
-    metrics.update(
-        gated_accuracy=gated,
-        gated_loss=float(collected.gated_losses.double().mean()),
-        gap=gated - metrics["accuracy"],
-        density=statistics.density,
-        density_interval=[statistics.least_density, run.gate.density_bound],
-        overlap_argmax=overlap.argmax_agreement,
-        overlap_argmax_chance=overlap.argmax_chance,
-        overlap_jaccard=overlap.jaccard,
-        overlap_jaccard_chance=overlap.jaccard_chance,
-        monopolised=statistics.monopolised.tolist(),
-        shared_by=statistics.shared_by.tolist(),
+def _basic_part(subject: Subject, balanced: bool) -> Part:
+    """Accuracy and mutual information."""
+    collected, mi = subject.collected, subject.mi
+    labels, features, num_classes = collected.labels, collected.features, len(mi)
+    confusion = functional.confusion_matrix(collected.predictions, labels, num_classes)
+    return Part(
+        {
+            "accuracy": float((collected.predictions == labels).double().mean()),
+            "loss": float(collected.losses.double().mean()),
+            "class_accuracy": (confusion.diagonal() / confusion.sum(1)).tolist(),
+            "mis": functional.mutual_information_score(mi),
+            "mis_floor": functional.mutual_information_floor(
+                features, labels, num_classes, balanced=balanced, random_state=subject.seed
+            ),
+            "mis_bound": functional.mutual_information_bound(labels, num_classes, balanced),
+            "dead_filters": int((features.amax(0) == features.amin(0)).sum()),
+        },
+        {
+            "mi": mi.numpy(),
+            "mean_features": subject.mean_features.numpy(),
+            "confusion": confusion.numpy(),
+        },
     )
-    arrays.update(gate=matrix.numpy(), class_pairs=statistics.class_pairs.numpy())
 
 
-def _add_correlation(
-    run: Run, mean_features: Tensor, metrics: dict[str, Any], arrays: dict[str, np.ndarray]
-) -> None:
-    """Add how much the layer's filters repeat each other, where the layer ends in a convolution."""
-    num_classes, num_filters = mean_features.shape
-    convolution = last_convolution(run.classifier, run.layer, num_filters)
-    if convolution is None:
-        return
-    correlation = functional.filter_correlation(convolution.weight.detach().cpu())
-    thresholds = torch.from_numpy(_CURVE)
-    variants: dict[str, Variant] = {
-        "": "all",
-        "_off_diagonal": "off_diagonal",
-        "_absolute": "absolute",
-    }
-    for suffix, variant in variants.items():
-        curve = functional.redundancy(correlation, thresholds, variant)
-        arrays[f"redundancy_curve{suffix}"] = curve.numpy()
-        at_tenth = functional.redundancy(correlation, 0.1, variant)
-        metrics[f"redundancy_0_1{suffix}"] = float(at_tenth)
-    per_class = max(1, num_filters // num_classes)
-    if bool(torch.isfinite(mean_features).all()):
-        metrics["inter_class_correlation"] = functional.inter_class_correlation(
-            correlation, mean_features, per_class
-        )
-        metrics["inter_class_correlation_m"] = per_class
-    arrays.update(correlation=correlation.numpy(), redundancy_thresholds=_CURVE)
-
-
-def last_convolution(model: nn.Module, layer: str, num_filters: int) -> nn.Conv2d | None:
-    """Find the convolution whose filters a layer's output shows: the last one of that width.
-
-    Args:
-        model: The plain classifier.
-        layer: Name of the studied layer.
-        num_filters: K.
-
-    Returns:
-        The convolution, or None where no convolution has K filters (as in DenseNet, whose map is
-        put together from many).
-    """
-    found = None
-    reached = False
-    for name, module in model.named_modules():
-        inside = name == layer or name.startswith(f"{layer}.")
-        if reached and not inside:
-            break
-        reached |= inside
-        if (
-            isinstance(module, nn.Conv2d)
-            and module.out_channels == num_filters
-            and not {"downsample", "shortcut"} & set(name.split("."))
-        ):
-            found = module
-    return found
+def _gate_part(subject: Subject) -> Part:
+    """What only a gated run has."""
+    run, collected = subject.run, subject.collected
+    if run.gate is None:
+        return Part()
+    matrix = run.gate.matrix.detach().cpu()
+    correct = (collected.predictions == collected.labels).double().mean()
+    gated = (collected.gated_predictions == collected.labels).double().mean()
+    statistics = functional.gate_statistics(matrix)
+    overlap = functional.gate_mi_overlap(subject.mi, matrix, random_state=subject.seed)
+    return Part(
+        {
+            "gated_accuracy": float(gated),
+            "gated_loss": float(collected.gated_losses.double().mean()),
+            "gap": float(gated - correct),
+            "density": statistics.density,
+            "density_interval": [statistics.least_density, run.gate.density_bound],
+            "overlap_argmax": overlap.argmax_agreement,
+            "overlap_argmax_chance": overlap.argmax_chance,
+            "overlap_jaccard": overlap.jaccard,
+            "overlap_jaccard_chance": overlap.jaccard_chance,
+            "monopolised": statistics.monopolised.tolist(),
+            "shared_by": statistics.shared_by.tolist(),
+        },
+        {"gate": matrix.numpy(), "class_pairs": statistics.class_pairs.numpy()},
+    )

@@ -11,7 +11,7 @@ import numpy as np
 from filterscope.core.files import atomic_write, read_json, write_json
 from filterscope.runs.folder import RunFolder
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,11 @@ class Evaluation:
         settings: Split, sample counts, layer, settings of the estimators, versions.
         metrics: Numbers and short lists by name; a metric that does not apply is absent.
         arrays: ``mi`` (C, K), ``gate`` (C, K), ``confusion`` (C, C) counts of true by predicted
-            class, ``mean_features`` (C, K), ``correlation`` (K, K), the redundancy curve, and the
-            images that fire the most class-specific filters.
+            class, ``removal_RULE`` (S, C, C) the same with the filters of the classes in
+            ``removed_classes`` (S, C) removed, ``mean_features`` (C, K), ``correlation`` (K, K),
+            ``similarity_tp`` and ``similarity_fn`` (C, C), ``cluster_centres`` (C, K),
+            ``alignment`` (C, K), the redundancy curve, and the images that fire the most
+            class-specific filters.
     """
 
     settings: dict[str, Any]
@@ -39,6 +42,14 @@ class Evaluation:
             files.evaluation,
             {"schema": SCHEMA, "settings": self.settings, "metrics": self.metrics},
         )
+
+    @staticmethod
+    def is_current(folder: str | Path) -> bool:
+        """Whether a run folder holds an evaluation with every metric of this version."""
+        files = RunFolder(Path(folder))
+        if not files.evaluation.is_file() or not files.arrays.is_file():
+            return False
+        return bool(read_json(files.evaluation).get("schema") == SCHEMA)
 
     @classmethod
     def load(cls, folder: str | Path) -> Evaluation:

@@ -10,11 +10,7 @@ from typing import Any
 
 from filterscope.report.numbers import METRICS, Metric
 from filterscope.runs import Run
-
-# Settings in which the runs of one side may differ.
-_NOT_A_SIDE = frozenset(
-    {"seed", "device", "devices", "workers", "compile", "data_root", "download"}
-)
+from filterscope.runs.identity import settings_digest
 
 
 @dataclass(frozen=True)
@@ -120,8 +116,7 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
     for run in runs:
         if run.evaluation is None or run.arrays is None:
             raise ValueError(f"{run.path} was not evaluated; run `filterscope evaluate {run.path}`")
-        kept = {k: v for k, v in run.config.items() if k not in _NOT_A_SIDE}
-        groups.setdefault(repr(sorted(kept.items())), []).append(run)
+        groups.setdefault(settings_digest(run.config), []).append(run)
     members = [sorted(group, key=lambda run: int(run.config["seed"])) for group in groups.values()]
     members.sort(key=lambda group: group[0].config["method"] != "standard")  # stable
     labels = _labels(members)

@@ -85,36 +85,53 @@ def draw(figure: Callable[[Theme], Figure], alt: str, dpi: int = 150) -> Picture
         alt: What it shows, for those who cannot see it.
         dpi: Pixels an inch; figures are laid out at 96 CSS pixels an inch.
     """
-    uris = {}
-    width = height = 0.0
-    for theme in THEMES:
-        style: Any = {
-            "font.family": "DejaVu Sans",
-            "font.size": 8.5,
-            "axes.edgecolor": theme.faint,
-            "axes.labelcolor": theme.ink,
-            "axes.titlecolor": theme.ink,
-            "axes.titlesize": 9,
-            "axes.titlelocation": "left",
-            "axes.facecolor": theme.paper,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "figure.facecolor": theme.paper,
-            "text.color": theme.ink,
-            "xtick.color": theme.ink,
-            "ytick.color": theme.ink,
-            "grid.color": theme.faint,
-            "grid.linewidth": 0.6,
-            "legend.frameon": False,
-        }
-        with mpl.rc_context(style):
-            drawn = figure(theme)
-            FigureCanvasAgg(drawn)
-            file = io.BytesIO()
-            drawn.savefig(file, format="png", dpi=dpi)
-            width, height = drawn.get_size_inches()
-        uris[theme.name] = data_uri(file.getvalue(), "image/png")
-    return Picture(uris["light"], uris["dark"], round(width * 96), round(height * 96), alt)
+    contents = {theme.name: render(figure, theme, dpi) for theme in THEMES}
+    width, height = (round(side * 96 / dpi) for side in _png_size(contents["light"]))
+    light, dark = (data_uri(contents[theme.name], "image/png") for theme in THEMES)
+    return Picture(light, dark, width, height, alt)
+
+
+def render(figure: Callable[[Theme], Figure], theme: Theme, dpi: int = 150) -> bytes:
+    """Draw a figure in one theme.
+
+    Args:
+        figure: Draws it in a given theme.
+        theme: Its colours.
+        dpi: Pixels an inch.
+
+    Returns:
+        A PNG file.
+    """
+    style: Any = {
+        "font.family": "DejaVu Sans",
+        "font.size": 8.5,
+        "axes.edgecolor": theme.faint,
+        "axes.labelcolor": theme.ink,
+        "axes.titlecolor": theme.ink,
+        "axes.titlesize": 9,
+        "axes.titlelocation": "left",
+        "axes.facecolor": theme.paper,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.facecolor": theme.paper,
+        "text.color": theme.ink,
+        "xtick.color": theme.ink,
+        "ytick.color": theme.ink,
+        "grid.color": theme.faint,
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+    }
+    with mpl.rc_context(style):
+        drawn = figure(theme)
+        FigureCanvasAgg(drawn)
+        file = io.BytesIO()
+        drawn.savefig(file, format="png", dpi=dpi)
+    return file.getvalue()
+
+
+def _png_size(content: bytes) -> tuple[int, int]:
+    """Width and height that a PNG's header tells."""
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
 
 
 def data_uri(content: bytes, kind: str) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 from filterscope.core.files import write_json
 from filterscope.core.pretrained import write_tensors
 from filterscope.data import ImageDataset, batches, class_weights, load_dataset, num_batches
+from filterscope.gates import GatedClassifier
 from filterscope.runs.environment import describe_environment
 from filterscope.runs.folder import Row, RunFolder
 from filterscope.runs.load import dataset_arguments
@@ -24,9 +25,15 @@ from filterscope.training.checkpoint import (
     restore_checkpoint,
     write_checkpoint,
 )
-from filterscope.training.losses import EpochCounts, step_loss
+from filterscope.training.gradients import path_gradients
+from filterscope.training.losses import EpochCounts, step_loss, take_back
 from filterscope.training.network import Network, build_network, set_train_mode
-from filterscope.training.optimizers import Optimizers, make_optimizers, set_learning_rate
+from filterscope.training.optimizers import (
+    Optimizers,
+    make_optimizers,
+    set_learning_rate,
+    ungated_parameters,
+)
 from filterscope.training.progress import ConsoleReporter, Reporter, Silent
 from filterscope.training.schedule import gate_learning_rate, learning_rate_factor, phase_of
 from filterscope.training.settings import TrainSettings
@@ -147,6 +154,9 @@ class _Loop:
         # channels last is what convolutions are fastest in, on CPU as on tensor cores
         self.network.module.to(fabric.device).to(memory_format=torch.channels_last)
         self.optimizers: Optimizers = make_optimizers(self.network, settings, self.gate_lr)
+        joint = settings.method == "gated" and settings.scheme == "joint"
+        classifier = self.network.classifier
+        self.ungated = ungated_parameters(classifier, settings) if joint else []
         self.rows: list[Row] = []
         if resume and folder.checkpoint.is_file():
             self.rows = restore_checkpoint(
@@ -179,7 +189,9 @@ class _Loop:
             start = time.perf_counter()
             trained = self._train_epoch(epoch, reporter)
             tested = self._test()
-            row = {"epoch": epoch, **trained, **tested, "seconds": time.perf_counter() - start}
+            pulls = self._gradients()
+            seconds = time.perf_counter() - start
+            row = {"epoch": epoch, **trained, **tested, **pulls, "seconds": seconds}
             self.rows.append(row)
             if self.fabric.is_global_zero:
                 write_checkpoint(
@@ -214,10 +226,12 @@ class _Loop:
                 batch.labels,
                 settings,
                 self.class_weights,
+                self.ungated,
             )
             counts.update(loss, batch.labels)
             counts.check_finite(epoch, self.steps)  # before anything moves
             self.fabric.backward(loss.total)
+            take_back(loss, self.fabric.world_size)
             for optimizer in stepping:
                 optimizer.step()
             if moves_gate and gate is not None:
@@ -277,6 +291,14 @@ class _Loop:
             "gap": (gated_correct - correct) / count if gated else None,
             "density": None if gate is None else gate.l1_density(),
         }
+
+    def _gradients(self) -> Row:
+        """How hard each path pulls at the weights, on the first training images as they are."""
+        module = self.network.module
+        if not self.settings.gradient_norms or not isinstance(module, GatedClassifier):
+            return {}
+        split, transform = self.dataset.train, self.dataset.transform
+        return dict(path_gradients(module, split, transform, self.fabric.device))
 
     def _summed(self, *values: Tensor) -> list[float]:
         """Add up over processes."""

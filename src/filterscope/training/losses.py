@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from filterscope.gates import ClassGate, gate_penalty
@@ -27,12 +28,15 @@ class StepLoss:
         task: Cross entropy of the path whose `logits` are logged, a mean over the batch.
         logits: Of the standard path, or of the gated path in gated epochs, (B, C).
         penalty: The gate's penalty, not yet weighted; None where it is not part of the loss.
+        unwanted: Parameters that are to learn nothing from the gated path, each with the part of
+            its gradient that comes from there.
     """
 
     total: Tensor
     task: Tensor
     logits: Tensor
     penalty: Tensor | None
+    unwanted: tuple[tuple[nn.Parameter, Tensor], ...] = ()
 
 
 def step_loss(
@@ -43,6 +47,7 @@ def step_loss(
     labels: Tensor,
     settings: TrainSettings,
     class_weights: Tensor | None,
+    ungated: Sequence[nn.Parameter] = (),
 ) -> StepLoss:
     """Compute the loss of one batch.
 
@@ -60,6 +65,7 @@ def step_loss(
         labels: (B,).
         settings: Of the run.
         class_weights: (C,) weights in the cross entropy, or None.
+        ungated: Parameters that learn nothing from the gated path of the joint scheme.
 
     Source: Liang et al., ECCV 2020, equation 3 and algorithm 1.
     """
@@ -78,7 +84,25 @@ def step_loss(
     task = F.cross_entropy(logits, labels, class_weights)
     gated_task = F.cross_entropy(gated, labels, class_weights)
     total = task + settings.lambda1 * gated_task + settings.lambda2 * penalty
-    return StepLoss(total, task, logits, penalty)
+    unwanted: tuple[tuple[nn.Parameter, Tensor], ...] = ()
+    if ungated:  # reaches no further down than these parameters, so it costs little for a head
+        parts = torch.autograd.grad(settings.lambda1 * gated_task, ungated, retain_graph=True)
+        unwanted = tuple(zip(ungated, parts, strict=True))
+    return StepLoss(total, task, logits, penalty, unwanted)
+
+
+def take_back(step: StepLoss, processes: int) -> None:
+    """Take the gated path's part out of the gradients that are not to have it.
+
+    Args:
+        step: After its backward pass.
+        processes: Number of processes, whose gradients were averaged.
+    """
+    for parameter, part in step.unwanted:
+        assert parameter.grad is not None
+        if processes > 1:
+            torch.distributed.all_reduce(part)
+        parameter.grad -= part / processes
 
 
 def _unused(gate: ClassGate | None) -> Tensor | float:

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from filterscope.core.heads import head_name
 from filterscope.core.names import unknown_name
 from filterscope.training.network import Network
 from filterscope.training.schedule import Phase
 from filterscope.training.settings import TrainSettings
+
+HEAD = "head"
+"""Stands for the last linear layer in `gated_freeze`."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,10 @@ def make_optimizers(network: Network, settings: TrainSettings, gate_lr: float) -
     if not trained:
         raise ValueError("`freeze` leaves no parameter to train")
     gated = None
-    if settings.gated_lr is not None or settings.gated_freeze:
-        free = _outside(classifier, settings.gated_freeze)
+    alternates = settings.method == "gated" and settings.scheme == "alternate"
+    if alternates and (settings.gated_lr is not None or settings.gated_freeze):
+        left_alone = {id(p) for p in ungated_parameters(classifier, settings)}
+        free = [p for p in trained if id(p) not in left_alone]
         gated = _weight_optimizer(free, settings, settings.gated_lr or settings.lr)
     gate = network.gate
     adam = None if gate is None or not gate.learnable else Adam([gate.matrix], lr=gate_lr)
@@ -87,9 +93,19 @@ def _weight_optimizer(
     return kind(parameters, lr, weight_decay=settings.weight_decay)
 
 
-def _outside(classifier: nn.Module, prefixes: Sequence[str]) -> list[nn.Parameter]:
-    """Trained parameters under none of the prefixes."""
+def ungated_parameters(classifier: nn.Module, settings: TrainSettings) -> list[nn.Parameter]:
+    """Trained parameters that learn nothing from the gated path.
+
+    Args:
+        classifier: The plain network.
+        settings: `gated_freeze` names its parts.
+
+    Raises:
+        ValueError: A name that is no part of the network.
+    """
     names = dict(classifier.named_modules())
+    head = head_name(classifier)
+    prefixes = [head if p == HEAD and p not in names and head else p for p in settings.gated_freeze]
     for prefix in prefixes:
         if prefix not in names:
             raise unknown_name("part in `gated_freeze`", prefix, filter(None, names))
@@ -97,7 +113,7 @@ def _outside(classifier: nn.Module, prefixes: Sequence[str]) -> list[nn.Paramete
     return [
         parameter
         for name, parameter in classifier.named_parameters()
-        if parameter.requires_grad and not name.startswith(dotted)
+        if parameter.requires_grad and name.startswith(dotted)
     ]
 
 

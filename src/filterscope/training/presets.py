@@ -67,6 +67,7 @@ PRESETS: dict[str, Preset] = {
             "gate_lr": 0.1,
             "lambda1": 3.0,
             "lambda2": 1e-2,
+            "gated_freeze": ("head",),
         },
     ),
     "csg-cifar": Preset(

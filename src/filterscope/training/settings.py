@@ -56,8 +56,11 @@ class TrainSettings:
         clock: global counts all epochs for the schedule; own counts standard and gated ones apart.
         gate_lr: Learning rate of the gate's own Adam. Default: 30 / gated steps, in [0.001, 0.1].
         gated_lr: Gives the weights a second optimizer for gated epochs, with this rate.
-        gated_freeze: Parameters under these names are also left alone in gated steps
-            (alternate scheme).
+        gated_freeze: Parameters under these names learn nothing from the gated path: they are
+            left alone in gated steps (alternate scheme), or get the standard path's gradient only
+            (joint scheme). "head" stands for the last linear layer.
+        gradient_norms: Note after each epoch how large the gradients of the two paths are, on 256
+            training images (gated runs).
         precision: Lightning Fabric's name; the gate is float32 in all of them.
         seed: Seed of initial weights, order and augmentation.
         device: auto, cpu, cuda or mps.
@@ -107,6 +110,7 @@ class TrainSettings:
     gate_lr: float | None = None
     gated_lr: float | None = None
     gated_freeze: tuple[str, ...] = ()
+    gradient_norms: bool = False
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     seed: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -1,0 +1,44 @@
+"""The linear layer that a classifier ends in."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from filterscope.core.gate_points import gate_point
+
+
+def head_name(model: nn.Module) -> str | None:
+    """Find the last linear layer of a classifier, which gives the logits; None without one.
+
+    Example:
+        >>> from torchvision.models import resnet18
+        >>> head_name(resnet18())
+        'fc'
+    """
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    return names[-1] if names else None
+
+
+def linear_head(model: nn.Module) -> nn.Linear | None:
+    """Find the layer that turns pooled features into logits.
+
+    Args:
+        model: A classifier.
+
+    Returns:
+        The linear layer, whose logits are weight times the pooled features plus bias; None where
+        the architecture is not known or its head is more than that.
+
+    Example:
+        >>> from torchvision.models import resnet18, vgg11
+        >>> linear_head(resnet18()).in_features, linear_head(vgg11())
+        (512, None)
+    """
+    point = gate_point(model)
+    if point is None or point.head != "gap-linear":
+        return None
+    name = head_name(model)
+    head = None if name is None else model.get_submodule(name)
+    if isinstance(head, nn.Linear) and head.in_features == point.num_filters:
+        return head
+    return None

@@ -1,0 +1,46 @@
+"""What makes two runs the same experiment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# Settings that change where and how a run computes and what it notes, not what it trains.
+_CIRCUMSTANCES = frozenset(
+    {"device", "devices", "workers", "compile", "data_root", "download", "gradient_norms"}
+)
+
+# Settings that standard training does not look at.
+_GATE_ONLY = frozenset(
+    {
+        "scheme", "warmup", "period", "gated_epochs", "lambda1", "lambda2", "psi",
+        "density_bound", "fixed_gate", "gate_lr", "gated_lr", "gated_freeze", "clock",
+    }
+)  # fmt: skip
+
+
+def defining_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the settings that decide what is trained, all but the seed.
+
+    Args:
+        config: Every setting of a run by name, as in ``config.yaml``.
+
+    Returns:
+        Two runs with equal ones are two seeds of one experiment.
+
+    Example:
+        >>> defining_settings({"method": "standard", "lambda1": 3, "seed": 1, "epochs": 2})
+        {'method': 'standard', 'epochs': 2}
+    """
+    left_out = _CIRCUMSTANCES | {"seed"}
+    if config.get("method") == "standard":
+        left_out |= _GATE_ONLY
+    return {name: value for name, value in config.items() if name not in left_out}
+
+
+def settings_digest(config: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits of the defining settings, to tell folders apart."""
+    text = json.dumps(defining_settings(config), sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

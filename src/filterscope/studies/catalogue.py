@@ -1,0 +1,44 @@
+"""Every study by name; a module is imported when its study is asked for."""
+
+from __future__ import annotations
+
+import importlib
+
+from filterscope.core.names import unknown_name
+from filterscope.studies.study import Study
+
+STUDIES = {
+    "csg-table1": "accuracy, class-specificity and density of standard and gated networks",
+    "csg-table2": "localisation of objects by gradient maps, activation maps and CAM",
+    "csg-fig4": "gate, mutual information, and where they agree",
+    "csg-fig5": "confusion matrices with the filters of classes removed",
+    "csg-fig6": "similarity of class features and gate rows, rightly and wrongly classified",
+    "csg-fig7": "correlation of filters, within and between classes",
+    "csg-fig8": "redundancy of filters and correlation between classes",
+    "csg-fig9": "class activation maps of standard and gated networks on the same images",
+    "csg-fig10": "statistics of learned gates, and the fixed gate made after them",
+    "csg-fig11": "k-means centres of the features beside the gate",
+    "csg-schemes": "alternate and joint training, and the gradients of the two paths",
+    "csg-backbones": "gates on ResNet-20, ResNet-50 and ResNet-101 for small images",
+}
+"""What each study shows, in a line."""
+
+
+def find_study(name: str) -> Study:
+    """Find a study.
+
+    Args:
+        name: As in ``filterscope list studies``.
+
+    Raises:
+        ValueError: An unknown name, with the near ones.
+
+    Example:
+        >>> find_study("csg-fig5").source
+        'Liang et al., ECCV 2020, figure 5'
+    """
+    if name not in STUDIES:
+        raise unknown_name("study", name, STUDIES, "filterscope list studies")
+    module = importlib.import_module(f"filterscope.studies.{name.replace('-', '_')}")
+    study: Study = module.STUDY
+    return study

@@ -1,0 +1,106 @@
+"""Do the maps of class-specific filters find the object better?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from filterscope.studies.settings import StudySettings
+from filterscope.studies.study import Entry, Evidence, Findings, Study
+from filterscope.studies.targets import CSG_TABLE_2
+from filterscope.studies.verdict import Claim
+
+_ROWS = {
+    "GradMap Avg-IoU": "gradmap_iou",
+    "GradMap AP20": "gradmap_ap20",
+    "ActivMap Avg-IoU": "activmap_iou",
+    "ActivMap AP30": "activmap_ap30",
+    "CAM Avg-IoU": "cam_iou",
+    "CAM AP30": "cam_ap30",
+}
+_CHANCE = {"Avg-IoU": "iou", "AP20": "ap20", "AP30": "ap30"}
+_MOST_CLASSES = 20
+
+
+def analyse(evidence: Evidence, _: StudySettings) -> Findings:
+    """Localisation in total and by class, beside masks that know nothing of the image."""
+    if not evidence.dataset.test.has_masks:
+        raise ValueError(
+            f"csg-table2 needs object masks, which {evidence.data} has not; take --data digits, "
+            "voc-animals or masked-folder:PATH"
+        )
+    published = CSG_TABLE_2 if evidence.data == "voc-animals" else {}
+    entries: list[Entry] = []
+    claims = []
+    classes = evidence.dataset.classes
+    for quantity, key in _ROWS.items():
+        rows = published.get("gated", {}).get(quantity, ())
+        for side in evidence.sides:
+            printed = published.get(side, {}).get(quantity)
+            total = None if printed is None else printed[-1]
+            entries.append(evidence.entry(key, f"{quantity}, total", side, total))
+            entries += _class_entries(evidence, side, key, quantity, printed)
+        chance = _CHANCE[quantity.split()[1]]
+        for kind, name in (("full", "all-ones mask"), ("box", "centred box")):
+            entries.append(
+                Entry(
+                    f"{quantity}, total",
+                    name,
+                    evidence.metric("standard", f"chance_{kind}_{chance}"),
+                )
+            )
+        difference = evidence.difference(key, "gated", "standard")
+        if np.isfinite(difference).all():
+            theirs = published["standard"][quantity][-1] if rows else 0.0
+            claims.append(
+                Claim(
+                    f"{quantity} of gated networks is higher",
+                    difference,
+                    rows[-1] - theirs if rows else None,
+                )
+            )
+    return Findings(tuple(entries), tuple(claims), notes=_notes(evidence, len(classes)))
+
+
+def _class_entries(
+    evidence: Evidence, side: str, key: str, quantity: str, printed: tuple[float, ...] | None
+) -> list[Entry]:
+    classes = evidence.dataset.classes
+    rows = [arrays.get(key) for arrays in evidence.arrays(side)]
+    if len(classes) > _MOST_CLASSES or any(row is None for row in rows):
+        return []
+    return [
+        Entry(
+            f"{quantity}, {name}",
+            side,
+            tuple(float(row[c]) for row in rows if row is not None),
+            None if printed is None else printed[c],
+        )
+        for c, name in enumerate(classes)
+    ]
+
+
+def _notes(evidence: Evidence, num_classes: int) -> tuple[str, ...]:
+    area = evidence.metric("standard", "object_area")[0]
+    images = evidence.metric("standard", "gradmap_images_of_class")[0]
+    dead = ", ".join(
+        f"{side}: {sum(evidence.metric(side, 'activmap_degenerate')):.0f}"
+        for side in evidence.sides
+    )
+    notes = [
+        f"The object covers {100 * area:.1f} % of an image on average.",
+        f"Filters with a degenerate threshold, over all seeds: {dead}.",
+        f"GradMap as in the authors' code (30 strongest filters of a class), on the first "
+        f"{images:.0f} test images of each class.",
+    ]
+    if num_classes > _MOST_CLASSES:
+        notes.append(f"Rows by class are left out above {_MOST_CLASSES} classes.")
+    return tuple(notes)
+
+
+STUDY = Study(
+    name="csg-table2",
+    source="Liang et al., ECCV 2020, table 2",
+    sides=("standard", "gated"),
+    paper_data="voc-animals",
+    analyse=analyse,
+)

@@ -1,0 +1,129 @@
+"""How the networks of a study are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from filterscope.core.names import unknown_name
+from filterscope.models import model_info
+from filterscope.studies.settings import StudySettings
+from filterscope.training import TrainSettings, preset
+
+# The recipe of a data set; any other has CIFAR's.
+_RECIPES = {"digits": "csg-digits", "imagenet": "csg-imagenet", "voc-animals": "csg-voc-official"}
+_OTHER = "csg-cifar"
+
+# Shorter recipes. Every side of a study has the same images, length and seeds.
+_QUICK: dict[str, dict[str, Any]] = {
+    "csg-digits": {},
+    "csg-cifar": {"limit": 5000, "limit_test": 2000, "epochs": 20, "batch_size": 128, "warmup": 4},
+    "csg-voc-official": {
+        "model": "resnet18", "limit": 1000, "limit_test": 400, "epochs": 15, "warmup": 3,
+        "lr": 1e-3, "gated_lr": None, "gated_freeze": (), "freeze": (),
+    },
+    "csg-imagenet": {"limit": 5000, "limit_test": 2000, "epochs": 5, "warmup": 1},
+}  # fmt: skip
+_SMOKE = {"limit": 500, "limit_test": 150, "epochs": 8, "warmup": 2, "batch_size": 32}
+
+_GATED = {"method": "gated"}
+# As the paper says: the gated path trains the head, too, which our presets leave to the other path.
+_PAPERS = {**_GATED, "gated_freeze": ()}
+_ALTERNATE = {**_PAPERS, "scheme": "alternate", "period": 3}
+_JOINT = {**_PAPERS, "scheme": "joint"}
+_HEAD_KEPT = {**_JOINT, "gated_freeze": ("head",)}
+SIDES: dict[str, Mapping[str, Any]] = {
+    "standard": {"method": "standard"},
+    "gated": _GATED,
+    "fixed": {**_PAPERS, "lambda2": 0.0, "fixed_gate": "by size"},
+    "alternate 1 in 3": {**_ALTERNATE, "gated_epochs": 1},
+    "alternate 2 in 3": {**_ALTERNATE, "gated_epochs": 2},
+    "joint, lambda1 0.3": {**_JOINT, "lambda1": 0.3},
+    "joint, lambda1 1": {**_JOINT, "lambda1": 1.0},
+    "joint, lambda1 3": {**_JOINT, "lambda1": 3.0},
+    "joint, lambda1 1, head kept": {**_HEAD_KEPT, "lambda1": 1.0},
+    "joint, lambda1 3, head kept": {**_HEAD_KEPT, "lambda1": 3.0},
+}
+"""What sets each side of a study apart; the rest of its settings is its recipe's."""
+
+_SEEDS = {"paper": 3, "quick": 3, "smoke": 1}
+
+
+def study_seeds(settings: StudySettings, least: int = 1) -> tuple[int, ...]:
+    """The training seeds of a study: 0, 1, ..."""
+    chosen = settings.seeds or _SEEDS[settings.preset]
+    if settings.seeds is None and settings.preset != "smoke":
+        chosen = max(chosen, least)
+    return tuple(range(chosen))
+
+
+def training_settings(
+    settings: StudySettings,
+    side: str,
+    seed: int,
+    *,
+    data: str,
+    num_classes: int,
+    model: str | None = None,
+) -> TrainSettings:
+    """Settings of one training run of a study.
+
+    Args:
+        settings: Of the study.
+        side: One of `SIDES`.
+        seed: Of the run.
+        data: Of `study_data`.
+        num_classes: C, for the size of a fixed gate.
+        model: Architecture, where the study names one.
+
+    Raises:
+        ValueError: An unknown side, or settings out of their range.
+
+    Example:
+        >>> smoke = StudySettings("smoke")
+        >>> made = training_settings(smoke, "fixed", 0, data="digits", num_classes=10)
+        >>> made.fixed_gate, made.epochs
+        ((6, 4), 4)
+    """
+    if side not in SIDES:
+        raise unknown_name("side", side, SIDES)
+    recipe = _RECIPES.get(data, _OTHER)
+    own = dict(SIDES[side])
+    values = {**preset(recipe, str(own["method"])), "data": data}
+    if settings.preset == "quick":
+        values |= _QUICK[recipe]
+    elif settings.preset == "smoke":
+        values |= _SMOKE
+    values |= own
+    values |= {"model": model} if model else {}
+    values |= {
+        name: getattr(settings, name)
+        for name in ("model", "image_size", "epochs", "limit", "limit_test", "batch_size")
+        if getattr(settings, name) is not None
+    }
+    for name in ("data_root", "precision", "device", "devices", "workers", "download"):
+        values[name] = getattr(settings, name)
+    values["gradient_norms"] = own["method"] == "gated"
+    values["warmup"] = min(values.get("warmup", 0), values["epochs"] - 1)
+    if values.get("fixed_gate") == "by size":
+        values["fixed_gate"] = _fixed_gate_size(values["model"], num_classes)
+    return TrainSettings(**{**values, "seed": seed})
+
+
+def study_data(settings: StudySettings, paper_data: str) -> str:
+    """Name the data of a study: what was asked for, else the paper's, else digits."""
+    return settings.data or (paper_data if settings.preset == "paper" else "digits")
+
+
+def _fixed_gate_size(model: str, num_classes: int) -> tuple[int, int]:
+    """As many filters a class as there are, the rest shared: 6 and 4 of 64, 25 and 6 of 256."""
+    point = model_info(model).gate_point
+    if point is None:
+        raise ValueError(f"the number of filters of {model} is not known; take another model")
+    own = point.num_filters // num_classes
+    if own < 1:
+        raise ValueError(
+            f"{model} has {point.num_filters} filters, fewer than {num_classes} classes: no fixed "
+            "gate can give each class one"
+        )
+    return own, point.num_filters - own * num_classes

@@ -1,0 +1,105 @@
+"""Running a study: train or take runs, analyse, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from filterscope.data import ImageDataset
+from filterscope.runs import Run, load_run
+from filterscope.runs.environment import describe_environment
+from filterscope.studies.recipes import study_data, study_seeds, training_settings
+from filterscope.studies.result import StudyResult
+from filterscope.studies.settings import StudySettings
+from filterscope.studies.shared_runs import SharedRuns, grouped_by_side, measured
+from filterscope.studies.study import Evidence, Study
+from filterscope.studies.verdict import judge
+
+
+def run_study(
+    study: Study,
+    settings: StudySettings,
+    *,
+    runs: str | Path,
+    use: Sequence[str | Path] = (),
+    command: str = "",
+    progress: bool = False,
+) -> StudyResult:
+    """Run a study.
+
+    Args:
+        study: Of `find_study`.
+        settings: Of the study.
+        runs: Folder of the runs that studies share; missing ones are trained there.
+        use: Run folders to take instead; nothing is trained then.
+        command: The command line, for the record.
+        progress: Show the training on standard error.
+
+    Returns:
+        The result; `StudyResult.save` writes it.
+
+    Raises:
+        FileNotFoundError: Data or a run folder that is not there.
+        ValueError: Given runs that lack a side of the study or do not fit together.
+    """
+    if use:
+        evidence = _given(study, [load_run(path) for path in use], settings)
+    else:
+        evidence = _trained(study, settings, SharedRuns(runs, progress=progress))
+    findings = study.analyse(evidence, settings)
+    papers_setting = settings.preset == "paper" and not use and evidence.data == study.paper_data
+    chosen = [run for group in evidence.runs.values() for run in group]
+    return StudyResult(
+        study=study,
+        findings=findings,
+        verdicts=tuple(judge(c, papers_setting=papers_setting) for c in findings.claims),
+        command=command,
+        data=evidence.data,
+        preset="given runs" if use else settings.preset,
+        seeds=evidence.seeds,
+        num_samples=len(evidence.dataset.test),
+        runs=tuple(str(run.path) for run in chosen),
+        versions=describe_environment("cpu")["versions"],
+    )
+
+
+def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evidence:
+    data = study_data(settings, study.paper_data)
+    seeds = study_seeds(settings, study.least_seeds)
+    dataset: ImageDataset | None = None
+    found: dict[str, tuple[Run, ...]] = {}
+    models: tuple[str | None, ...] = study.models or (None,)
+    if study.models and settings.model is not None:
+        models = (settings.model,)
+    for model in models:
+        for side in study.sides:
+            members = []
+            for seed in seeds:
+                plain = training_settings(
+                    settings, "standard", seed, data=data, num_classes=1, model=model
+                )
+                dataset = shared.dataset(plain)
+                made = training_settings(
+                    settings, side, seed, data=data, num_classes=len(dataset.classes), model=model
+                )
+                members.append(shared.get(made))
+            found[side if model is None else f"{model}, {side}"] = tuple(members)
+    assert dataset is not None
+    return Evidence(found, seeds, dataset, data)
+
+
+def _given(study: Study, runs: Sequence[Run], settings: StudySettings) -> Evidence:
+    groups = grouped_by_side(runs)
+    missing = [side for side in study.sides if side not in groups]
+    if missing:
+        raise ValueError(
+            f"{study.name} needs runs of the sides {', '.join(study.sides)}; missing: "
+            f"{', '.join(missing)}"
+        )
+    dataset = runs[0].dataset()
+    found = {
+        side: tuple(measured(run, dataset, device=settings.device) for run in groups[side])
+        for side in study.sides
+    }
+    seeds = tuple(int(run.config["seed"]) for run in found[study.sides[0]])
+    return Evidence(found, seeds, dataset, str(runs[0].config["data"]))

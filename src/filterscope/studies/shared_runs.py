@@ -1,0 +1,123 @@
+"""Trained and measured runs that studies share: what is there is not trained again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from filterscope.data import ImageDataset, load_dataset
+from filterscope.evaluation import Evaluation, evaluate_run
+from filterscope.report import compare_runs, write_report
+from filterscope.runs import Run, load_run
+from filterscope.runs.folder import RunFolder
+from filterscope.runs.identity import settings_digest
+from filterscope.runs.load import dataset_arguments
+from filterscope.training import TrainSettings, train
+
+
+class SharedRuns:
+    """A folder of runs, each named after what it trains.
+
+    A finished run is taken as it is, an interrupted one is gone on with, a missing one is trained.
+
+    Args:
+        folder: Where the runs are.
+        progress: Show the training on standard error.
+    """
+
+    def __init__(self, folder: str | Path, *, progress: bool = False) -> None:
+        self.folder = Path(folder)
+        self.progress = progress
+        self._datasets: dict[str, ImageDataset] = {}
+
+    def dataset(self, settings: TrainSettings) -> ImageDataset:
+        """The data of a run, loaded once."""
+        arguments = dataset_arguments(settings.to_dict())
+        key = repr(arguments)
+        if key not in self._datasets:
+            self._datasets[key] = load_dataset(**arguments)
+        return self._datasets[key]
+
+    def path(self, settings: TrainSettings) -> Path:
+        """The folder of a run."""
+        data = settings.data.removeprefix("folder:").rstrip("/").rsplit("/", 1)[-1]
+        model = settings.model.replace(":", "-").replace("/", "-")
+        digest = settings_digest(settings.to_dict())
+        name = f"{data}-{model}-{settings.method}-{digest}-s{settings.seed}"
+        return self.folder / name
+
+    def get(self, settings: TrainSettings) -> Run:
+        """Find or train a run, and measure it.
+
+        Args:
+            settings: Of the run.
+
+        Returns:
+            The run with its evaluation.
+        """
+        path, dataset = self.path(settings), self.dataset(settings)
+        files = RunFolder(path)
+        if not files.weights.is_file():
+            resume = files.checkpoint.is_file()
+            train(
+                settings,
+                path,
+                resume=resume,
+                overwrite=not resume,
+                progress=self.progress,
+                dataset=dataset,
+            )
+        return measured(load_run(path), dataset, devices=settings.devices, device=settings.device)
+
+
+def measured(
+    run: Run, dataset: ImageDataset | None = None, *, device: str = "auto", devices: int = 1
+) -> Run:
+    """Measure a run, unless this version has measured it already.
+
+    Args:
+        run: Of `load_run`.
+        dataset: Its data, when it is loaded already.
+        device: auto, cpu, cuda or mps.
+        devices: Processes.
+    """
+    if Evaluation.is_current(run.path):
+        return run
+    evaluate_run(run, dataset=dataset, device=device, devices=devices).save(run.path)
+    run = load_run(run.path)
+    write_report(compare_runs([run]), run.path / "report.html")
+    return run
+
+
+def grouped_by_side(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
+    """Sort given runs into the sides "standard", "gated" and "fixed".
+
+    Args:
+        runs: Of `load_run`.
+
+    Returns:
+        For each side that occurs, its runs by rising seed.
+
+    Raises:
+        ValueError: Two runs of one side with the same seed, sides of different seeds, or runs of
+            different data or architecture.
+    """
+    groups: dict[str, dict[int, Run]] = {}
+    for run in runs:
+        side = run.config["method"]
+        side = "fixed" if side == "gated" and run.config["fixed_gate"] else side
+        seed = int(run.config["seed"])
+        other = groups.setdefault(side, {}).setdefault(seed, run)
+        if other is not run:
+            raise ValueError(f"{other.path} and {run.path} are both {side} with seed {seed}")
+    for name in ("data", "model"):
+        found = {str(run.config[name]) for run in runs}
+        if len(found) > 1:
+            raise ValueError(f"the runs differ in `{name}`: {', '.join(sorted(found))}")
+    seeds = {side: tuple(sorted(group)) for side, group in groups.items()}
+    if len(set(seeds.values())) > 1:
+        told = "; ".join(f"{side}: {', '.join(map(str, found))}" for side, found in seeds.items())
+        raise ValueError(f"the sides must have the same seeds, got {told}")
+    return {
+        side: tuple(group[seed] for seed in sorted(group)) for side, group in sorted(groups.items())
+    }

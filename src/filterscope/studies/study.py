@@ -1,0 +1,134 @@
+"""What a study is, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from filterscope.studies.verdict import Claim
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from filterscope.data import ImageDataset
+    from filterscope.report.theme import Theme
+    from filterscope.runs import Run
+    from filterscope.studies.settings import StudySettings
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A number of a study's table.
+
+    Attributes:
+        quantity: What was measured.
+        side: On which networks.
+        values: One a seed; NaN where it is not defined.
+        published: The paper's number; None where it prints none, or none for this data.
+        kind: "share" is shown in per cent.
+    """
+
+    quantity: str
+    side: str
+    values: tuple[float, ...]
+    published: float | None = None
+    kind: str = "number"
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return fmean(self.values)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds; None with fewer than two."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study computes from its runs.
+
+    Attributes:
+        entries: The table.
+        claims: What the paper says of it.
+        figures: By file name without its ending, what draws each in a theme.
+        notes: What a reader should know, one sentence each.
+    """
+
+    entries: tuple[Entry, ...]
+    claims: tuple[Claim, ...] = ()
+    figures: Mapping[str, Callable[[Theme], Figure]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The evaluated runs that a study draws on.
+
+    Attributes:
+        runs: For each side, its runs by rising seed; all sides have the same seeds.
+        seeds: Those seeds.
+        dataset: What the networks were trained and tested on.
+        data: Its name, as the paper's numbers are looked up.
+    """
+
+    runs: Mapping[str, tuple[Run, ...]]
+    seeds: tuple[int, ...]
+    dataset: ImageDataset
+    data: str
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Names of the sides."""
+        return tuple(self.runs)
+
+    def metric(self, side: str, key: str) -> tuple[float, ...]:
+        """A number of the evaluation, one a seed; NaN where it does not apply."""
+        values = [(run.evaluation or {})["metrics"].get(key) for run in self.runs[side]]
+        return tuple(float("nan") if value is None else float(value) for value in values)
+
+    def arrays(self, side: str) -> list[dict[str, Any]]:
+        """The arrays of each run of a side."""
+        return [run.arrays or {} for run in self.runs[side]]
+
+    def entry(
+        self,
+        key: str,
+        quantity: str,
+        side: str,
+        published: float | None = None,
+        kind: str = "number",
+    ) -> Entry:
+        """A number of the evaluation as an entry of the table."""
+        return Entry(quantity, side, self.metric(side, key), published, kind)
+
+    def difference(self, key: str, more: str, less: str) -> tuple[float, ...]:
+        """How much larger a number is on one side than on the other, one a seed."""
+        pairs = zip(self.metric(more, key), self.metric(less, key), strict=True)
+        return tuple(a - b for a, b in pairs)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A published table or figure that can be run again.
+
+    Attributes:
+        name: As on the command line.
+        source: Where it is published.
+        sides: The networks that it needs, names of `filterscope.studies.recipes.SIDES`.
+        paper_data: The paper's own data.
+        analyse: Computes the findings.
+        least_seeds: Seeds below which it shows nothing.
+        models: Architectures, each with its own sides; empty for the recipe's one.
+    """
+
+    name: str
+    source: str
+    sides: tuple[str, ...]
+    paper_data: str
+    analyse: Callable[[Evidence, StudySettings], Findings]
+    least_seeds: int = 1
+    models: tuple[str, ...] = ()
