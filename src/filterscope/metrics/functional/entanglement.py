@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,9 +16,6 @@ _BATCH = 16384
 # The share of the steps over which the penalty grows. At full weight from the first step it
 # outweighs the cross entropy, and filters are given to classes before that can tell them apart.
 _GROWTH = 0.9
-
-
-Head = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -104,58 +101,65 @@ def filter_class_entanglement(
         >>> round(fit.density, 3), fit.phi <= fit.standard_loss + 1e-6
         (0.333, True)
     """
-    head = _checked_head(features, labels, weight, bias, num_classes)
     _check_settings(penalty_weight, steps, lr)
-    values, classes = features.detach().double(), labels.long()
-    bound = checked_density_bound(density_bound, len(weight))
-    norm_bound = bound * weight.numel()
+    _check_network(features, labels, weight, bias, num_classes)
+    values, bound = features.detach().double(), checked_density_bound(density_bound, len(weight))
+    head = weight.detach().to(values), bias.detach().to(values)
+    problem = _Problem(values, labels.long(), *head, bound, penalty_weight)
     generator = torch.Generator().manual_seed(random_state)
+    gate = _fit(problem, steps, lr, generator)
+    order = torch.randperm(len(values), generator=generator).to(labels.device)
+    permuted = replace(problem, labels=problem.labels[order])
+    return _result(problem, gate, chance=_loss(permuted, _fit(permuted, steps, lr, generator)))
 
-    def fitted(targets: Tensor) -> Tensor:
-        return _fit(values, targets, head, norm_bound, penalty_weight, steps, lr, generator)
 
-    gate = fitted(classes)
-    phi, phi_0 = (
-        _loss(values, classes, head, g) for g in (gate, _one_hot(gate, values, classes, head[0]))
-    )
-    standard = _loss(values, classes, head, torch.ones_like(gate))
-    permuted = classes[torch.randperm(len(classes), generator=generator).to(classes.device)]
+@dataclass(frozen=True)
+class _Problem:
+    """A frozen network and what a gate for it should cost, float64 and int64 on one device."""
+
+    features: Tensor
+    labels: Tensor
+    weight: Tensor
+    bias: Tensor
+    density_bound: float
+    penalty_weight: float
+
+    @property
+    def norm_bound(self) -> float:
+        """The bound g of ||G||_1."""
+        return self.density_bound * self.weight.numel()
+
+
+def _result(problem: _Problem, gate: Tensor, chance: float) -> Entanglement:
+    phi, phi_0 = _loss(problem, gate), _loss(problem, _one_hot(problem, gate))
+    standard_loss = _loss(problem, torch.ones_like(gate))
     return Entanglement(
         phi=phi,
         phi_0=phi_0,
-        chance=_loss(values, permuted, head, fitted(permuted)),
-        standard_loss=standard,
-        gap=phi - standard,
-        gap_0=phi_0 - standard,
-        penalty=penalty_weight * max(0.0, float(gate.sum()) - norm_bound),
+        chance=chance,
+        standard_loss=standard_loss,
+        gap=phi - standard_loss,
+        gap_0=phi_0 - standard_loss,
+        penalty=problem.penalty_weight * max(0.0, float(gate.sum()) - problem.norm_bound),
         gate=gate.cpu(),
         density=float(gate.mean()),
-        density_bound=bound,
-        num_samples=len(values),
+        density_bound=problem.density_bound,
+        num_samples=len(problem.labels),
     )
 
 
-def _fit(
-    features: Tensor,
-    labels: Tensor,
-    head: Head,
-    norm_bound: float,
-    penalty_weight: float,
-    steps: int,
-    lr: float,
-    generator: torch.Generator,
-) -> Tensor:
-    order = labels.argsort(stable=True)
-    features, labels = features[order], labels[order]
-    gate = torch.ones_like(head[0])
+def _fit(problem: _Problem, steps: int, lr: float, generator: torch.Generator) -> Tensor:
+    order = problem.labels.argsort(stable=True)
+    features, labels = problem.features[order], problem.labels[order]
+    gate = torch.ones_like(problem.weight)
     for step in range(steps):
         part: Tensor | slice = slice(None)
         if len(features) > _BATCH:
             drawn = torch.randint(len(features), (_BATCH,), generator=generator)
             part = drawn.sort().values.to(labels.device)  # the labels stay in order
-        gradient = gate_gradient(features[part], labels[part], *head, gate)
-        if float(gate.sum()) > norm_bound:
-            gradient = gradient + penalty_weight * min(1.0, (step + 1) / (_GROWTH * steps))
+        gradient = gate_gradient(features[part], labels[part], problem.weight, problem.bias, gate)
+        if float(gate.sum()) > problem.norm_bound:
+            gradient = gradient + problem.penalty_weight * min(1.0, (step + 1) / (_GROWTH * steps))
         # Scaled as a whole: a scale for each entry, as Adam's, would move all entries alike at
         # first and hide which filters a class needs.
         largest = gradient.abs().max()
@@ -182,29 +186,28 @@ def gate_gradient(
     return gradient / len(labels)
 
 
-def _loss(features: Tensor, labels: Tensor, head: Head, gate: Tensor) -> float:
+def _loss(problem: _Problem, gate: Tensor) -> float:
     """Mean cross entropy of the gated path."""
-    weight, bias = head
     total = 0.0
     for c in range(len(gate)):
-        logits = F.linear(features[labels == c], weight * gate[c], bias)
+        samples = problem.features[problem.labels == c]
+        logits = F.linear(samples, problem.weight * gate[c], problem.bias)
         total -= float(logits.log_softmax(dim=1)[:, c].sum())
-    return total / len(labels)
+    return total / len(problem.labels)
 
 
-def _one_hot(gate: Tensor, features: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+def _one_hot(problem: _Problem, gate: Tensor) -> Tensor:
     """Give each filter to one class: the largest entry, of equals the largest mean evidence."""
-    sums = torch.zeros_like(gate).index_add_(0, labels, features)
-    counts = torch.bincount(labels, minlength=len(gate)).clamp(min=1)
-    evidence = weight * sums / counts[:, None]
+    sums = torch.zeros_like(gate).index_add_(0, problem.labels, problem.features)
+    counts = torch.bincount(problem.labels, minlength=len(gate)).clamp(min=1)
+    evidence = problem.weight * sums / counts[:, None]
     owner = evidence.masked_fill(gate < gate.amax(dim=0), -torch.inf).argmax(dim=0)
     return F.one_hot(owner, len(gate)).T.to(gate)
 
 
-def _checked_head(
+def _check_network(
     features: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, num_classes: int | None
-) -> Head:
-    """Give the head in float64 on the device of the features."""
+) -> None:
     check_matrix("features", features, "(N, K)")
     check_matrix("weight", weight)
     if weight.shape[1] != features.shape[1]:
@@ -217,7 +220,6 @@ def _checked_head(
     if num_classes not in (None, len(weight)):
         raise ValueError(f"`num_classes` is {num_classes}, but `weight` has {len(weight)} rows")
     check_classes("labels", labels, len(features), len(weight))
-    return weight.detach().to(features.device).double(), bias.detach().to(features.device).double()
 
 
 def _check_settings(penalty_weight: float, steps: int, lr: float) -> None:

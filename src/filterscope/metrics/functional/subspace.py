@@ -71,9 +71,7 @@ def patch_moments(
         counts[c] = patches.shape[1]
         sums[c] = patches.sum(dim=1)
         products[c] = patches.mT @ patches
-    if groups == 1:
-        return counts, sums.squeeze(1), products.squeeze(1)
-    return counts, sums, products
+    return (counts, sums, products) if groups > 1 else (counts, sums[:, 0], products[:, 0])
 
 
 def filter_length(channels: int, kernel_size: Size, groups: int) -> int:
