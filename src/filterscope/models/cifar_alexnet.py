@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from filterscope.core.gate_points import GatePoint
 
 WIDTHS = (64, 192, 384, 256, 256)
 HIDDEN = 1024
+_POOLED = (0, 1, 4)
 
 
 class CifarAlexNet(nn.Module):
@@ -16,9 +19,10 @@ class CifarAlexNet(nn.Module):
     The last convolution has 256 filters, which a fixed gate for ten classes divides into 25 for
     each class and 6 for all. The paper names an AlexNet on CIFAR-10 and that division, but not
     the network's layers; these are ours: widths and order are torchvision's, kernels are 3 x 3
-    with stride 1, so that the map of the last convolution is 8 x 8, the linear layers have 1,024
-    units in the place of 4,096, and weights start as He et al. (2015) proposed, because the
-    network has no batch norms. Such a network wants a learning rate near 0.01.
+    with stride 1, so that the map of the last convolution is 8 x 8, each convolution has a batch
+    norm (without, short trials stayed at chance or diverged), and the linear layers have 1,024
+    units in the place of 4,096. It wants a learning rate near 0.01, where a residual network
+    takes 0.1.
 
     Args:
         num_classes: C.
@@ -33,37 +37,26 @@ class CifarAlexNet(nn.Module):
 
     def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
-        first, second, third, fourth, last = WIDTHS
-        self.features = nn.Sequential(
-            nn.Conv2d(3, first, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(first, second, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(second, third, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(third, fourth, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(fourth, last, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-        )
+        widths = (3, *WIDTHS)
+        layers: list[nn.Module] = []
+        for i, (inputs, outputs) in enumerate(pairwise(widths)):
+            convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+            if i in _POOLED:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(4)
         self.classifier = nn.Sequential(
             nn.Dropout(),
-            nn.Linear(last * 4 * 4, HIDDEN),
+            nn.Linear(WIDTHS[-1] * 4 * 4, HIDDEN),
             nn.ReLU(),
             nn.Dropout(),
             nn.Linear(HIDDEN, HIDDEN),
             nn.ReLU(),
             nn.Linear(HIDDEN, num_classes),
         )
-        self.filterscope_gate_point = GatePoint("features.11", last, "relu", "mlp")
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+        gated = len(layers) - 2  # the last ReLU, before the last pool
+        self.filterscope_gate_point = GatePoint(f"features.{gated}", WIDTHS[-1], "relu", "mlp")
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify images (N, 3, H, W) of 8 pixels or more; gives logits (N, C)."""
