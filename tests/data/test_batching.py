@@ -252,6 +252,19 @@ def test_batches_shift_each_image_by_the_numbers_of_its_index() -> None:
         assert torch.equal(plain[index], other[index])
 
 
+def test_streamed_images_without_cuts_are_shifted_as_those_in_memory(
+    streamed: ImageDataset,
+) -> None:
+    split = streamed.train
+    pixels = torch.stack([split.raw(i) for i in range(len(split))])
+    kept = Split(split.labels, split.names, InMemory(pixels), split.transform)
+    augmentation = Augmentation(16, scale=None)
+    options = {"augmentation": augmentation, "shuffle": True, "seed": 2, "epoch": 1, "workers": 0}
+    assert_same(go(split, 4, **options), go(kept, 4, **options))
+    with pytest.raises(ValueError, match="`scale` is None"):
+        augmentation.cut(Image.new("RGB", (9, 9)), 4, torch.rand(5))
+
+
 def test_every_shift_is_about_equally_frequent_and_half_the_images_are_mirrored() -> None:
     count = 5000
     dot = torch.zeros(count, 3, 7, 7, dtype=torch.uint8)

@@ -68,6 +68,7 @@ def test_a_fixed_gate_of_25_and_6_closes_the_other_classes_filters(name: str, si
     assert gated[0, 250:].abs().sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "side", "limit"), [("alexnet_cifar", 32, 60), ("alexnet", 64, 20)]
 )
