@@ -58,11 +58,10 @@ def load_dataset(
 ) -> ImageDataset:
     """Load a data set.
 
-    Images up to 96 pixels are kept in memory as uint8, larger ones are read when they are needed.
+    Images up to 96 pixels are kept in memory as uint8, larger ones are read when needed.
 
     Args:
-        name: One of `list_datasets`; ``folder:PATH`` for your own images, ``masked-folder:PATH``
-            for images with object masks, which `Split.mask` gives.
+        name: One of `list_datasets`; PATH is that of your own images.
         image_size: Side of the network's input in pixels. Default: 16 for digits, 32 for CIFAR,
             the images' own for folders of equal small squares, else 224.
         limit: Keep at most this many training images, the same share of each class.
@@ -87,10 +86,7 @@ def load_dataset(
         >>> len(dataset.train), len(dataset.test), dataset.train.raw(0).shape
         (1438, 359, torch.Size([3, 16, 16]))
     """
-    numbers = {"image_size": image_size, "limit": limit, "limit_test": limit_test}
-    for argument, value in numbers.items():
-        if value is not None and value < 1:
-            raise ValueError(f"`{argument}` must be at least 1, got {value}")
+    _refuse_below_one(image_size=image_size, limit=limit, limit_test=limit_test)
     folder = Path(root or os.environ.get("FILTERSCOPE_DATA") or "data")
     selection = Selection(limit, limit_test, seed, test_fraction, max_unreadable)
     if name == "digits":
@@ -101,13 +97,19 @@ def load_dataset(
         return load_voc_animals(folder / name, image_size, selection)
     if name == "imagenet":
         return load_folder(name, folder / name, image_size, selection, check=False)
-    for kind in _FOLDERS:
-        if name.startswith(kind):
-            path = _own_path(name, kind, folder)
-            if kind == "folder:":
-                return load_folder(name, path, image_size, selection, check=True)
-            return load_masked_folder(name, path, image_size, selection)
+    kind = next((kind for kind in _FOLDERS if name.startswith(kind)), None)
+    if kind == "folder:":
+        path = _own_path(name, kind, folder)
+        return load_folder(name, path, image_size, selection, check=True)
+    if kind is not None:
+        return load_masked_folder(name, _own_path(name, kind, folder), image_size, selection)
     raise unknown_name("data set", name, _DATASETS, "filterscope list datasets")
+
+
+def _refuse_below_one(**numbers: int | None) -> None:
+    for argument, value in numbers.items():
+        if value is not None and value < 1:
+            raise ValueError(f"`{argument}` must be at least 1, got {value}")
 
 
 def _own_path(name: str, kind: str, root: Path) -> Path:
