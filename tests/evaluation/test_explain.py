@@ -8,7 +8,7 @@ from PIL import Image
 
 from filterscope import load_run
 from filterscope.evaluation import explain_images
-from filterscope.evaluation.explain import _contributions
+from filterscope.evaluation.explain import _answer
 from filterscope.runs import Run
 from filterscope.training import TrainSettings, train
 
@@ -31,7 +31,8 @@ def picture(tmp_path: Path) -> Path:
 
 def test_contributions_add_up_to_the_logit_of_a_pooled_linear_head(run: Run, picture: Path) -> None:
     images = run.transform(picture)[None]
-    logits, contributions, activations = _contributions(run, images)
+    answer = _answer(run, images)
+    logits, contributions, activations = answer.logits, answer.contributions, answer.activations
     head = [m for m in run.classifier.modules() if isinstance(m, torch.nn.Linear)][-1]
     best = int(logits.argmax())
     total = float(contributions.sum() + head.bias.detach()[best])

@@ -13,13 +13,20 @@ from filterscope.cli.parser import Parser
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
     parser = Parser(
-        "explain", "Tell a run's prediction for images, and the filters that carried it."
+        "explain",
+        "Tell a run's prediction for images, the filters that carried it, and what removing them "
+        "does; --out writes a page with their maps.",
     )
     parser.add_argument("run", type=str, help="the run folder")
     parser.add_argument("images", nargs="+", type=str, help="image files, or folders of them")
     parser.add_argument("--top", type=int, default=5, help="number of filters to name")
     parser.add_switch("csv", False, "one line an image and filter, for other programs")
+    parser.add_argument("--out", type=str | None, help="an HTML page to write, with pictures")
+    parser.add_switch("overwrite", False, "replace the file in --out")
     arguments = parser.parse(words)
+    out = None if arguments.out is None else Path(arguments.out)
+    if out is not None and out.exists() and not arguments.overwrite:
+        raise FileExistsError(f"{out} exists; replace it with --overwrite, or name another file")
 
     from filterscope.runs.folder import RunFolder
 
@@ -38,4 +45,9 @@ def run(words: Sequence[str]) -> int:
             writer.writerows(explanation.rows())
     else:
         print("\n\n".join(str(explanation) for explanation in explanations))
+    if out is not None:
+        from filterscope.report import write_explanations
+
+        write_explanations(run, explanations, out)
+        print(f"page: {out}", file=sys.stderr)
     return 2 if any(explanation.error for explanation in explanations) else 0

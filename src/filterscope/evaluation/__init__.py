@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
-    from filterscope.evaluation.explain import Explanation, explain_images
+    from filterscope.evaluation.explain import explain_images
+    from filterscope.evaluation.explanation import Explanation
     from filterscope.evaluation.measure import evaluate_run
     from filterscope.evaluation.result import Evaluation
 
@@ -15,7 +16,7 @@ __getattr__, __dir__ = lazy_members(
     __name__,
     {
         "Evaluation": f"{__name__}.result",
-        "Explanation": f"{__name__}.explain",
+        "Explanation": f"{__name__}.explanation",
         "evaluate_run": f"{__name__}.measure",
         "explain_images": f"{__name__}.explain",
     },

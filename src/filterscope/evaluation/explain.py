@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,91 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from filterscope.core.contexts import evaluating, forward_hook, pool_features
+from filterscope.core.heads import linear_head
 from filterscope.core.layers import find_layer
 from filterscope.data.decode import EXTENSIONS
+from filterscope.evaluation.explanation import Explanation, FilterContribution, Pictures, Without
+from filterscope.evaluation.removal import removing_filters
+from filterscope.metrics import functional
 from filterscope.runs import Run
-
-COLUMNS = (
-    "image",
-    "prediction",
-    "probability",
-    "rank",
-    "filter",
-    "contribution",
-    "activation",
-    "filter_class",
-    "error",
-)
-
-
-@dataclass(frozen=True)
-class FilterContribution:
-    """One filter's part in a logit.
-
-    Attributes:
-        index: Number of the filter, from 0.
-        contribution: Sum over positions of activation times the gradient of the predicted logit;
-            for a head of global average pooling and one linear layer exactly the filter's
-            summand of the logit.
-        activation: Pooled activation.
-        classes: Names of the classes that the gate opens the filter for; without a gate the
-            class of its largest MI; empty where neither is known.
-    """
-
-    index: int
-    contribution: float
-    activation: float
-    classes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A run's answer about an image.
-
-    Attributes:
-        image: The file.
-        probabilities: The most probable classes with their probabilities, in falling order.
-        logit: Of the most probable class.
-        filters: The filters with the largest contributions to that logit, in falling order.
-        error: Why the image was not readable; None else.
-    """
-
-    image: Path
-    probabilities: tuple[tuple[str, float], ...] = ()
-    logit: float = float("nan")
-    filters: tuple[FilterContribution, ...] = ()
-    error: str | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the cells of `rows`."""
-        return COLUMNS
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        """One row a filter, for tables; one with the reason where the image was not readable."""
-        if self.error is not None:
-            return [(str(self.image), *[""] * 7, self.error)]
-        name, probability = self.probabilities[0]
-        return [
-            (str(self.image), name, f"{probability:.6g}", rank, part.index,
-             f"{part.contribution:.6g}", f"{part.activation:.6g}", "|".join(part.classes), "")
-            for rank, part in enumerate(self.filters, start=1)
-        ]  # fmt: skip
-
-    def __str__(self) -> str:
-        if self.error is not None:
-            return f"{self.image}: {self.error}"
-        answers = "  ".join(f"{name} {share:.1%}" for name, share in self.probabilities)
-        lines = [f"{self.image}", f"  {answers}"]
-        for part in self.filters:
-            known = f"  ({', '.join(part.classes)})" if part.classes else ""
-            lines.append(
-                f"  filter {part.index:>4}  {part.contribution:+8.3f} of logit "
-                f"{self.logit:.3f}{known}"
-            )
-        return "\n".join(lines)
 
 
 def explain_images(
@@ -138,28 +63,49 @@ def _explain(
     top_filters: int,
     top_classes: int,
 ) -> Explanation:
-    logits, contributions, activations = _contributions(run, pixels[None])
-    shares = logits.softmax(0)
+    answer = _answer(run, pixels[None])
+    shares = answer.logits.softmax(0)
     order = torch.argsort(shares, descending=True, stable=True)[:top_classes].tolist()
-    best = torch.argsort(contributions, descending=True, stable=True)[:top_filters].tolist()
+    best = torch.argsort(answer.contributions, descending=True, stable=True)[:top_filters].tolist()
+    removals = _removals(run, order[0], best, len(answer.contributions))
     return Explanation(
         image=path,
         probabilities=tuple((run.classes[c], float(shares[c])) for c in order),
-        logit=float(logits[order[0]]),
+        logit=float(answer.logits[order[0]]),
         filters=tuple(
             FilterContribution(
                 k,
-                float(contributions[k]),
-                float(activations[k]),
+                float(answer.contributions[k]),
+                float(answer.activations[k]),
                 owners[k] if owners else (),
             )
             for k in best
         ),
+        without=_without(run, pixels[None], order[0], removals),
+        pictures=_pictures(run, pixels, answer, best),
     )
 
 
-def _contributions(run: Run, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits (C,), contribution of each filter to the largest (K,), and pooled features (K,)."""
+@dataclass(frozen=True)
+class _Answer:
+    """One forward and one backward pass.
+
+    Attributes:
+        logits: (C,).
+        contributions: Of each filter to the largest logit, (K,).
+        activations: Pooled features, (K,).
+        maps: Output of the studied layer, (K, ...).
+        evidence: Contributions before they are summed over positions, (K, ...).
+    """
+
+    logits: Tensor
+    contributions: Tensor
+    activations: Tensor
+    maps: Tensor
+    evidence: Tensor
+
+
+def _answer(run: Run, images: Tensor) -> _Answer:
     seen: list[Tensor] = []
 
     def hook(_module: Any, _inputs: Any, output: Tensor) -> Tensor:
@@ -174,9 +120,74 @@ def _contributions(run: Run, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits = model(images)[0]
         features = seen[0]
         (gradient,) = torch.autograd.grad(logits.max(), features)
-    products = (features * gradient).detach()[0]
-    contributions = products.flatten(1).sum(1) if products.dim() > 1 else products
-    return logits.detach(), contributions, pool_features(features.detach(), run.activation)[0]
+    evidence = (features * gradient).detach()[0]
+    features = features.detach()
+    return _Answer(
+        logits=logits.detach(),
+        contributions=evidence.flatten(1).sum(1) if evidence.dim() > 1 else evidence,
+        activations=pool_features(features, run.activation)[0],
+        maps=features[0],
+        evidence=evidence,
+    )
+
+
+def _removals(run: Run, predicted: int, best: Sequence[int], num_filters: int) -> dict[str, Tensor]:
+    """In words, which filters are taken away, (K,) bool each."""
+    name = run.classes[predicted]
+    arrays = run.arrays or {}
+    named = torch.zeros(num_filters, dtype=torch.bool)
+    named[list(best)] = True
+    removals = {"the filters above": named}
+    if run.gate is not None:
+        opened = functional.gate_filters(run.gate.matrix.detach().cpu(), [predicted])
+        removals[f"the gate's filters of {name}"] = opened
+    elif "mean_features" in arrays and np.isfinite(arrays["mean_features"][predicted]).all():
+        means = torch.from_numpy(arrays["mean_features"])
+        strongest = functional.strongest_filters(means, [predicted])
+        removals[f"the filters strongest on {name}"] = strongest
+    return removals
+
+
+def _without(
+    run: Run, images: Tensor, predicted: int, removals: Mapping[str, Tensor]
+) -> tuple[Without, ...]:
+    """The answers with filters taken away, from one forward pass of the trunk."""
+    removed = torch.stack(list(removals.values()))
+    layer = find_layer(run.classifier, run.layer)[1]
+    with evaluating(run.classifier), removing_filters(layer, removed):
+        shares = run.classifier(images).softmax(1)
+    return tuple(
+        Without(
+            removed=name,
+            num_filters=int(filters.sum()),
+            probability=float(share[predicted]),
+            prediction=run.classes[int(share.argmax())],
+            new_probability=float(share.max()),
+        )
+        for (name, filters), share in zip(removals.items(), shares, strict=True)
+    )
+
+
+def _pictures(run: Run, pixels: Tensor, answer: _Answer, best: Sequence[int]) -> Pictures | None:
+    if answer.maps.dim() != 3:
+        return None
+    image = run.transform.denormalize(pixels[None])[0]
+    rectified = answer.maps if run.activation is None else run.activation(answer.maps)
+    cam = None
+    if linear_head(run.classifier) is not None:
+        # the gradient of a pooled linear head is its weight over the number of positions
+        cam = _enlarged(answer.evidence.sum(0)[None] * answer.maps[0].numel(), image)[0]
+    return Pictures(
+        image=(image * 255).round().byte().permute(1, 2, 0).numpy(),
+        filter_maps=_enlarged(rectified[list(best)], image),
+        cam=cam,
+    )
+
+
+def _enlarged(maps: Tensor, image: Tensor) -> np.ndarray:
+    size = image.shape[-2:]
+    scaled = F.interpolate(maps[None], size=size, mode="bilinear", align_corners=False)
+    return np.asarray(scaled[0].numpy())
 
 
 def _filter_owners(run: Run) -> list[tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,12 +79,7 @@ def remove_filters(
     num_sets, num_classes = classes.shape
     total = torch.zeros(len(removed), num_classes, num_classes, dtype=torch.int64)
 
-    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        shape = (len(removed), 1, -1) + (1,) * (output.dim() - 2)
-        kept = (~removed).to(output.dtype).reshape(shape)
-        return (output * kept).flatten(0, 1)
-
-    with evaluating(model), forward_hook(layer, hook):
+    with evaluating(model), removing_filters(layer, removed):
         for images, labels, _ in batches(
             split, batch_size, transform=transform, device=device, workers=workers
         ):
@@ -94,6 +91,27 @@ def remove_filters(
         name: Removal(classes, filters.cpu(), counts)
         for (name, filters), counts in zip(rules.items(), pieces, strict=True)
     }
+
+
+@contextmanager
+def removing_filters(layer: nn.Module, removed: Tensor) -> Iterator[None]:
+    """Make a network answer once for each set of removed filters, with one run of its trunk.
+
+    Args:
+        layer: Its output is multiplied by 0 at the removed filters.
+        removed: (S, K) bool.
+
+    Yields:
+        Inside, a batch of N images gives S N logits, those of the first set first.
+    """
+
+    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        shape = (len(removed), 1, -1) + (1,) * (output.dim() - 2)
+        kept = (~removed).to(output).reshape(shape)
+        return (output * kept).flatten(0, 1)
+
+    with forward_hook(layer, hook):
+        yield
 
 
 def removal_rules(gate: Tensor | None, mean_features: Tensor) -> tuple[dict[str, Tensor], Tensor]:

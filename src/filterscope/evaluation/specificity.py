@@ -10,6 +10,9 @@ from filterscope.evaluation.part import Part, Subject
 from filterscope.evaluation.removal import removal_rules, remove_filters
 from filterscope.metrics import functional
 
+MOST_WORK = 2e8
+"""Samples times filters times classes above which fitting a gate would take minutes."""
+
 
 def removal_part(subject: Subject) -> Part:
     """Confusion matrices with the filters of classes removed, and what the removal hits.
@@ -90,9 +93,13 @@ def cluster_part(subject: Subject) -> Part:
 
 
 def entanglement_part(subject: Subject) -> Part:
-    """Filter-class entanglement, for heads of global average pooling and one linear layer."""
+    """Filter-class entanglement, for heads of global average pooling and one linear layer.
+
+    Left out above `MOST_WORK`.
+    """
     head = linear_head(subject.run.classifier)
-    if head is None:
+    work = subject.collected.features.numel() * len(subject.mean_features)
+    if head is None or work > MOST_WORK:
         return Part()
     weight, bias = _on_cpu(head.weight), None if head.bias is None else _on_cpu(head.bias)
     gate = subject.run.gate
@@ -107,6 +114,7 @@ def entanglement_part(subject: Subject) -> Part:
     return Part(
         {
             "entanglement": found.phi,
+            "entanglement_chance": found.chance,
             "entanglement_ideal": found.phi_0,
             "entanglement_gap": found.gap,
             "entanglement_ideal_gap": found.gap_0,

@@ -9,14 +9,76 @@ import numpy as np
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 
-from filterscope.report.theme import Theme
+from filterscope.report.theme import Picture, Theme, draw
+from filterscope.runs import Run
 
 Drawing = Callable[[Theme], Figure]
 
 NAMED_CLASSES = 30
 """Classes above which their names could not be read."""
 
+_MOST_CLASSES = 100  # cells would be smaller than a pixel
 _COUNTED_CLASSES = 12  # numbers in more cells than that could not be read, either
+
+
+def class_pictures(run: Run, label: str) -> list[tuple[str, Picture]]:
+    """Draw what an evaluated run has: removal, similarity and clusters.
+
+    Args:
+        run: With its arrays.
+        label: Its name in the report.
+    """
+    arrays, classes = run.arrays or {}, run.classes
+    if len(classes) > _MOST_CLASSES:
+        return []
+    pictures = []
+    rule = "gate" if "removal_gate" in arrays else "activation"
+    if f"removal_{rule}" in arrays:
+        drawing = confusion_figure(removal_panels(arrays, classes, rule), classes)
+        title = "Confusion, and without the filters of classes"
+        pictures.append((title, draw(drawing, f"Confusion matrices of {label}")))
+    if "similarity_tp" in arrays:
+        drawing = similarity_figure(*similarity_panels(arrays, classes))
+        pictures.append(
+            ("Class features against gate rows", draw(drawing, f"Similarity in {label}"))
+        )
+    if "cluster_centres" in arrays:
+        drawing = centres_figure(arrays["cluster_centres"], arrays["gate"], classes)
+        pictures.append(("Clusters of the features", draw(drawing, f"Centres in {label}")))
+    return pictures
+
+
+def removal_panels(
+    arrays: Mapping[str, np.ndarray], classes: Sequence[str], rule: str
+) -> dict[str, np.ndarray]:
+    """Confusion matrices by title: untouched, without the first class, and without two.
+
+    Args:
+        arrays: Of an evaluation.
+        classes: Their names.
+        rule: "gate" or "activation".
+    """
+    names = [
+        "without the filters of " + " and ".join(np.array(classes)[chosen])
+        for chosen in arrays["removed_classes"]
+    ]
+    return {
+        "all filters": arrays["confusion"],
+        names[0]: arrays[f"removal_{rule}"][0],
+        names[-1]: arrays[f"removal_{rule}"][-1],
+    }
+
+
+def similarity_panels(
+    arrays: Mapping[str, np.ndarray], classes: Sequence[str]
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """S_TP and S_FN by title, and the class names, all in the order of S_FN's dendrogram."""
+    order = arrays["similarity_order"]
+    panels = {
+        "S_TP, rightly classified": arrays["similarity_tp"][np.ix_(order, order)],
+        "S_FN, misclassified": arrays["similarity_fn"][np.ix_(order, order)],
+    }
+    return panels, tuple(np.array(classes)[order])
 
 
 def confusion_figure(matrices: Mapping[str, np.ndarray], classes: Sequence[str]) -> Drawing:

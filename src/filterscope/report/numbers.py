@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from filterscope.report.comparison import Comparison, Difference, Side
 
+SUMMARY = "Summary"
+CLASSES = "Filters and their classes"
+CORRELATION = "Correlation of the filters, in numbers"
+LOCALISATION = "Where the filters look"
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -19,6 +24,7 @@ class Metric:
         meaning: One sentence.
         kind: "share" is shown in per cent and its differences in points.
         is_level: A chance level or bound, whose difference between sides says nothing.
+        group: Heading of the table that it stands in.
     """
 
     key: str
@@ -26,6 +32,7 @@ class Metric:
     meaning: str
     kind: Literal["share", "number", "count"] = "number"
     is_level: bool = False
+    group: str = SUMMARY
 
     def show(self, value: float) -> str:
         """A value, as in 99.44 % or 0.2329."""
@@ -64,12 +71,66 @@ METRICS = [
            "and as many largest MI entries."),
     Metric("overlap_jaccard_chance", "the same by chance", "With the gate's columns permuted.",
            is_level=True),
-    Metric("redundancy_0_1", "redundancy r(0.1)", "Filter pairs with correlation of at least 0.1, "
-           "the diagonal counted as in the paper."),
-    Metric("inter_class_correlation", "inter-class correlation", "Mean correlation between the "
-           "strongest filters of different classes."),
     Metric("dead_filters", "dead filters", "Filters that give the same value on every image.",
            "count"),
+    Metric("removal_gate_removed_drop", "recall lost without a class's filters, by the class",
+           "The filters that the gate opens for a class are removed; a mean over classes.",
+           "share", group=CLASSES),
+    Metric("removal_gate_others_drop", "the same, by the other classes",
+           "Small when the filters serve their class alone.", "share", group=CLASSES),
+    Metric("removal_activation_removed_drop", "recall lost without the strongest tenth, by the "
+           "class", "The tenth of the filters with the largest mean activation on the class.",
+           "share", group=CLASSES),
+    Metric("removal_activation_others_drop", "the same, by the other classes",
+           "Small when the filters serve their class alone.", "share", group=CLASSES),
+    Metric("similarity_tp_diagonal", "classes most similar to their gate row, right answers",
+           "Cosine of mean features and gate rows.", "share", group=CLASSES),
+    Metric("similarity_fn_diagonal", "the same, wrong answers",
+           "Classes without a wrong answer are left out.", "share", group=CLASSES),
+    Metric("similarity_chance", "the same by chance", "1 / classes.", "share", True, CLASSES),
+    Metric("cluster_cosine", "k-means centres against gate rows",
+           "Mean cosine after the best matching.", group=CLASSES),
+    Metric("cluster_cosine_chance", "the same by chance", "With the gate's columns permuted.",
+           is_level=True, group=CLASSES),
+    Metric("entanglement", "entanglement Phi", "Cross entropy that the best gate for the frozen "
+           "network reaches on the gated path. Lower is more class-specific.", group=CLASSES),
+    Metric("entanglement_chance", "Phi with permuted labels", "The gated path is told the label: "
+           "even these it fits better than no gate would.", is_level=True, group=CLASSES),
+    Metric("entanglement_ideal", "entanglement Phi_0", "The same with each filter given to one "
+           "class.", group=CLASSES),
+    Metric("redundancy_0_1", "redundancy r(0.1)", "Filter pairs with correlation of at least 0.1, "
+           "the diagonal counted as in the paper.", group=CORRELATION),
+    Metric("inter_class_correlation", "inter-class correlation", "Mean correlation between the "
+           "strongest filters of different classes.", group=CORRELATION),
+    Metric("block_ratio", "correlation within classes over between", "Mean absolute correlation "
+           "of filters of one class over that of filters of different classes.",
+           group=CORRELATION),
+    Metric("block_ratio_chance", "the same by chance", "With random groups of the same sizes.",
+           is_level=True, group=CORRELATION),
+    Metric("alignment_own", "filter in its class's input subspace", "Share of a filter's length "
+           "that lies in the principal components of the patches of its class.", "share",
+           group=CORRELATION),
+    Metric("alignment_others", "the same, other classes", "", "share", group=CORRELATION),
+    Metric("activmap_iou", "activation maps, mean IoU", "Largest 30 % of a filter's activations "
+           "against the object's mask, on the class it finds best.", group=LOCALISATION),
+    Metric("activmap_ap30", "activation maps, AP30", "Images with an IoU above 0.3.", "share",
+           group=LOCALISATION),
+    Metric("gradmap_iou", "gradient maps, mean IoU", "The strongest filters of the image's class.",
+           group=LOCALISATION),
+    Metric("gradmap_ap20", "gradient maps, AP20", "Images with a mean IoU of at least 0.2.",
+           "share", group=LOCALISATION),
+    Metric("cam_iou", "class activation maps, mean IoU", "Largest 30 % of the map of the true "
+           "class.", group=LOCALISATION),
+    Metric("cam_ap30", "class activation maps, AP30", "Images with an IoU above 0.3.", "share",
+           group=LOCALISATION),
+    Metric("chance_full_iou", "all-ones mask, IoU", "The object's share of the area.",
+           is_level=True, group=LOCALISATION),
+    Metric("chance_full_ap30", "all-ones mask, AP30", "", "share", True, LOCALISATION),
+    Metric("chance_box_iou", "centred box, IoU", "As large as the mean object.", is_level=True,
+           group=LOCALISATION),
+    Metric("chance_box_ap30", "centred box, AP30", "", "share", True, LOCALISATION),
+    Metric("activmap_degenerate", "filters with a degenerate threshold", "Silent on more than 70 % "
+           "of the positions: their mask is all ones.", "count", group=LOCALISATION),
 ]  # fmt: skip
 
 BY_KEY = {metric.key: metric for metric in METRICS}

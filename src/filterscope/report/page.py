@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-from PIL import Image
 
-from filterscope import __version__
-from filterscope.core.files import write_text
 from filterscope.report import curves, matrices
+from filterscope.report.class_matrices import class_pictures
 from filterscope.report.comparison import Comparison, Side
-from filterscope.report.numbers import density_interval, show_difference, show_side
-from filterscope.report.theme import Picture, data_uri, draw
+from filterscope.report.numbers import Metric, density_interval, show_difference, show_side
+from filterscope.report.overlay import picture_uri
+from filterscope.report.rendering import write_page
+from filterscope.report.theme import Picture, draw
 from filterscope.runs import Run
 
 _ENLARGED = 64  # pixels that a small thumbnail is enlarged to, by whole factors
@@ -48,16 +45,7 @@ def write_report(comparison: Comparison, path: str | Path) -> None:
         comparison: Of `compare_runs`; of a single run, too.
         path: The HTML file to write; its folder is made if absent.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("filterscope.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    write_text(path, environment.get_template("report.html.j2").render(_content(comparison)))
+    write_page("report.html.j2", _content(comparison), path)
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
@@ -69,7 +57,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "findings": _findings(comparison),
         "warnings": comparison.warnings,
         "head": [side.label for side in comparison.sides],
-        "rows": _rows(comparison),
+        "tables": _tables(comparison),
         "several_seeds": max(len(side.runs) for side in comparison.sides) > 1,
         "training": draw(
             lambda theme: curves.training_curves(comparison, theme),
@@ -80,8 +68,6 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "settings": _setting_rows(comparison),
         "estimator": (first.evaluation or {})["settings"],
         "environments": [(run.label, run.environment) for s in comparison.sides for run in s.runs],
-        "version": __version__,
-        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
@@ -94,29 +80,32 @@ def _subject(run: Run) -> str:
     )
 
 
-def _rows(comparison: Comparison) -> list[dict[str, Any]]:
-    rows = []
+def _tables(comparison: Comparison) -> list[dict[str, Any]]:
+    """One table a group of metrics."""
+    tables: dict[str, list[dict[str, Any]]] = {}
     for metric in comparison.metrics:
-        cells = [show_side(side, metric) for side in comparison.sides]
-        if metric.key == "density":
-            cells = [
-                cell + (density_interval(side) if cell != "-" else "")
-                for cell, side in zip(cells, comparison.sides, strict=True)
-            ]
-        differences = [
-            show_difference(comparison.difference(side, metric.key), metric)
-            for side in comparison.sides[1:]
+        tables.setdefault(metric.group, []).append(_row(comparison, metric))
+    return [{"title": title, "rows": rows} for title, rows in tables.items()]
+
+
+def _row(comparison: Comparison, metric: Metric) -> dict[str, Any]:
+    cells = [show_side(side, metric) for side in comparison.sides]
+    if metric.key == "density":
+        cells = [
+            cell + (density_interval(side) if cell != "-" else "")
+            for cell, side in zip(cells, comparison.sides, strict=True)
         ]
-        rows.append(
-            {
-                "name": metric.name,
-                "meaning": metric.meaning,
-                "cells": cells,
-                "differences": ["-" if metric.is_level else d for d in differences],
-                "main": metric.key in ("accuracy", "mis", "density"),
-            }
-        )
-    return rows
+    differences = [
+        show_difference(comparison.difference(side, metric.key), metric)
+        for side in comparison.sides[1:]
+    ]
+    return {
+        "name": metric.name,
+        "meaning": metric.meaning,
+        "cells": cells,
+        "differences": ["-" if metric.is_level else d for d in differences],
+        "main": metric.key in ("accuracy", "mis", "density"),
+    }
 
 
 def _findings(comparison: Comparison) -> list[str]:
@@ -174,6 +163,7 @@ def _side_content(side: Side, top: float) -> dict[str, Any]:
             ("Where gate and mutual information agree",
              draw(lambda t: matrices.overlap_figure(run, t), f"Overlap in {side.label}"))
         )  # fmt: skip
+    pictures += class_pictures(run, side.label)
     correlation = None
     if "correlation" in arrays:
         correlation = draw(
@@ -223,9 +213,7 @@ def _montage(thumbnails: np.ndarray) -> str:
     large = thumbnails.repeat(factor, axis=1).repeat(factor, axis=2)
     gap = ((0, 0), (0, 0), (0, 2), (0, 0))
     row = np.concatenate(list(np.pad(large, gap, constant_values=255)), axis=1)[:, :-2]
-    file = io.BytesIO()
-    Image.fromarray(row).save(file, format="PNG", optimize=True)
-    return data_uri(file.getvalue(), "image/png")
+    return picture_uri(row)
 
 
 def _setting_rows(comparison: Comparison) -> list[dict[str, Any]]:

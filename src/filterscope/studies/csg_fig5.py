@@ -101,15 +101,7 @@ def _figures(evidence: Evidence) -> dict[str, class_matrices.Drawing]:
     for side in evidence.sides:
         arrays = evidence.runs[side][0].arrays or {}
         rule = _RULES[side]
-        names = [
-            "without " + " and ".join(np.array(evidence.dataset.classes)[chosen])
-            for chosen in arrays["removed_classes"]
-        ]
-        shown = {
-            "all filters": arrays["confusion"],
-            names[0]: arrays[f"removal_{rule}"][0],
-            names[-1]: arrays[f"removal_{rule}"][-1],
-        }
+        shown = class_matrices.removal_panels(arrays, evidence.dataset.classes, rule)
         figures[f"confusion-{side}"] = class_matrices.confusion_figure(
             shown, evidence.dataset.classes
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from filterscope.metrics.functional import pair_rank
@@ -61,14 +60,8 @@ def _rank(run: Run, a: str, b: str) -> float:
 
 
 def _figure(evidence: Evidence, run: Run) -> class_matrices.Drawing:
-    arrays = run.arrays or {}
-    order = arrays["similarity_order"]
-    names = tuple(np.array(evidence.dataset.classes)[order])
-    shown = {
-        "S_TP, rightly classified": arrays["similarity_tp"][np.ix_(order, order)],
-        "S_FN, misclassified": arrays["similarity_fn"][np.ix_(order, order)],
-    }
-    return class_matrices.similarity_figure(shown, names)
+    panels = class_matrices.similarity_panels(run.arrays or {}, evidence.dataset.classes)
+    return class_matrices.similarity_figure(*panels)
 
 
 STUDY = Study(

@@ -15,7 +15,7 @@ _ROWS = {
     "density": ("L1-density", "number"),
     "loss": ("cross entropy CE", "number"),
     "entanglement": ("entanglement Phi", "number"),
-    "entanglement_gap": ("Phi minus CE", "number"),
+    "entanglement_chance": ("Phi with permuted labels", "number"),
     "entanglement_ideal": ("entanglement Phi_0, one class a filter", "number"),
 }
 
