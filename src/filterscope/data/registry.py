@@ -99,8 +99,7 @@ def load_dataset(
         return load_folder(name, folder / name, image_size, selection, check=False)
     kind = next((kind for kind in _FOLDERS if name.startswith(kind)), None)
     if kind == "folder:":
-        path = _own_path(name, kind, folder)
-        return load_folder(name, path, image_size, selection, check=True)
+        return load_folder(name, _own_path(name, kind, folder), image_size, selection, check=True)
     if kind is not None:
         return load_masked_folder(name, _own_path(name, kind, folder), image_size, selection)
     raise unknown_name("data set", name, _DATASETS, "filterscope list datasets")
