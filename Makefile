@@ -26,6 +26,8 @@ bench: .install-dev.stamp
 	$(BIN)/python benchmarks/mutual_information.py
 	$(BIN)/python benchmarks/gated_step.py
 	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/localization.py
+	$(BIN)/python benchmarks/grad_map.py
 
 docs: .install-dev.stamp
 	$(BIN)/mkdocs build --strict
