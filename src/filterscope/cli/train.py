@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from filterscope.cli.parser import Parser
+from filterscope.runs.identity import run_name
 from filterscope.training.presets import preset
 from filterscope.training.settings import TrainSettings
 
@@ -80,6 +81,4 @@ def parse(words: Sequence[str]) -> Any:
 
 def default_folder(settings: TrainSettings) -> str:
     """Name the run folder after what is trained."""
-    data = settings.data.removeprefix("folder:").rstrip("/").rsplit("/", 1)[-1]
-    model = settings.model.replace(":", "-").replace("/", "-")
-    return f"runs/{data}-{model}-{settings.method}-s{settings.seed}"
+    return f"runs/{run_name(settings.to_dict())}-s{settings.seed}"

@@ -44,3 +44,15 @@ def settings_digest(config: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits of the defining settings, to tell folders apart."""
     text = json.dumps(defining_settings(config), sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def run_name(config: Mapping[str, Any]) -> str:
+    """Name a run after its data, architecture and method, fit for a folder.
+
+    Example:
+        >>> run_name({"data": "folder:my/photos", "model": "timm:resnet18", "method": "gated"})
+        'photos-timm-resnet18-gated'
+    """
+    data = str(config["data"]).rsplit(":", 1)[-1].rstrip("/").rsplit("/", 1)[-1]
+    model = str(config["model"]).replace(":", "-").replace("/", "-")
+    return f"{data}-{model}-{config['method']}"

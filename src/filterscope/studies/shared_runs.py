@@ -10,7 +10,7 @@ from filterscope.evaluation import Evaluation, evaluate_run
 from filterscope.report import compare_runs, write_report
 from filterscope.runs import Run, load_run
 from filterscope.runs.folder import RunFolder
-from filterscope.runs.identity import settings_digest
+from filterscope.runs.identity import run_name, settings_digest
 from filterscope.runs.load import dataset_arguments
 from filterscope.training import TrainSettings, train
 
@@ -40,10 +40,8 @@ class SharedRuns:
 
     def path(self, settings: TrainSettings) -> Path:
         """The folder of a run."""
-        data = settings.data.removeprefix("folder:").rstrip("/").rsplit("/", 1)[-1]
-        model = settings.model.replace(":", "-").replace("/", "-")
-        digest = settings_digest(settings.to_dict())
-        name = f"{data}-{model}-{settings.method}-{digest}-s{settings.seed}"
+        config = settings.to_dict()
+        name = f"{run_name(config)}-{settings_digest(config)}-s{settings.seed}"
         return self.folder / name
 
     def get(self, settings: TrainSettings) -> Run:

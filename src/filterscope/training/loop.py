@@ -130,7 +130,7 @@ def dataset_notes(dataset: ImageDataset) -> list[str]:
     if dataset.unreadable:
         first = ", ".join(str(path) for path, _ in dataset.unreadable[:3])
         notes.append(f"{len(dataset.unreadable)} images are unreadable and left out: {first}")
-    return notes
+    return [*notes, *dataset.mask_notes]
 
 
 class _Loop:

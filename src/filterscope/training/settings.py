@@ -14,8 +14,8 @@ class TrainSettings:
     """Settings of one training run.
 
     Args:
-        data: Data set: digits, cifar10, cifar100, imagenet, or folder:PATH (class folders
-            or zip files).
+        data: Data set: digits, cifar10, cifar100, imagenet, voc-animals, folder:PATH (class
+            folders or zip files), or masked-folder:PATH (images and masks).
         data_root: Folder that holds the named data sets. Default: $FILTERSCOPE_DATA, else ./data.
         image_size: Side of the network's input in pixels. Default: the data set's.
         limit: Use at most this many training images, the same share of each class.
