@@ -63,7 +63,7 @@ def whole_data_set() -> None:
     print(f"N={IMAGES} K={FILTERS} {SOURCE}x{SOURCE} to {SIDE}x{SIDE}: "
           f"{time.perf_counter() - start:.1f} s wall, {time.process_time() - cpu:.1f} s CPU, "
           f"peak memory {peak_gb():.2f} GB ({before:.2f} GB before, "
-          f"{maps.nbytes / 2**30:.2f} GB of it maps); IoU IoU {result.total_iou:.3f}")  # fmt: skip
+          f"{maps.nbytes / 2**30:.2f} GB of it maps); IoU {result.total_iou:.3f}")  # fmt: skip
 
 
 def against_other_ways() -> None:

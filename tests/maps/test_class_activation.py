@@ -81,6 +81,24 @@ def test_a_gated_network_is_its_plain_network() -> None:
     )
 
 
+def test_a_network_with_a_trunk_of_a_known_kind_is_read_as_a_whole() -> None:
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model, self.top, self.fc = tv.resnet18(), nn.Conv2d(64, 8, 1), nn.Linear(8, 5)
+
+        def forward(self, x):
+            trunk = self.model
+            x = trunk.layer1(trunk.relu(trunk.bn1(trunk.conv1(x))))
+            return self.fc(self.top(x).relu().mean((2, 3)))
+
+    model = Whole()
+    raw = class_activation_map(model, IMAGES, LABELS, layer="top", size=None)
+    with torch.no_grad():
+        logits = model.eval()(IMAGES) - model.fc.bias
+    torch.testing.assert_close(raw.mean((1, 2)), logits[range(3), LABELS], rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("make", [tv.alexnet, tv.squeezenet1_1, tv.mobilenet_v3_small])
 def test_another_head_is_refused(make) -> None:
     model = make(num_classes=5)

@@ -66,7 +66,7 @@ def class_activation_map(
 
 def _layer_and_head(model: nn.Module, layer: str | nn.Module | None) -> tuple[nn.Module, nn.Linear]:
     """Find the layer that is pooled and the linear layer that reads it."""
-    inner = _classifier(model)
+    inner = _classifier(model) if layer is None else model
     point = gate_point(inner)
     if point is None and layer is None:
         raise ValueError(f"`layer` is needed: the last map of {type(inner).__name__} is not known")

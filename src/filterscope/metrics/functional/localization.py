@@ -217,8 +217,8 @@ def gradient_localization(
     Args:
         maps: Blurred gradient maps at the size of the masks, (N, F, H, W), or their binary masks,
             bool. For "paper" the F maps are those of the same filters on every image; for
-            "official" those of the strongest filters of the image's class (the published code
-            takes 30), in any order.
+            "official" those of the strongest filters of the image's class, in any order (the
+            published code takes ``class_mean_features(...)[label].topk(30).indices``).
         masks: Object masks, (N, H, W) bool.
         labels: True class of each image, (N,) integers.
         num_classes: C.
