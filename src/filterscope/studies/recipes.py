@@ -35,7 +35,7 @@ _HEAD_KEPT = {**_JOINT, "gated_freeze": ("head",)}
 SIDES: dict[str, Mapping[str, Any]] = {
     "standard": {"method": "standard"},
     "gated": _GATED,
-    "fixed": {**_PAPERS, "lambda2": 0.0, "fixed_gate": "by size"},
+    "fixed": {**_GATED, "lambda2": 0.0, "fixed_gate": "by size"},
     "alternate 1 in 3": {**_ALTERNATE, "gated_epochs": 1},
     "alternate 2 in 3": {**_ALTERNATE, "gated_epochs": 2},
     "joint, lambda1 0.3": {**_JOINT, "lambda1": 0.3},

@@ -82,6 +82,7 @@ PRESETS: dict[str, Preset] = {
             "lr": 0.1,
             "warmup": 10,
             "lambda2": 1e-2,
+            "gated_freeze": ("head",),
         },
     ),
     "csg-imagenet": Preset(
