@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite, nan
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +44,11 @@ class Entry:
 
     @property
     def spread(self) -> float | None:
-        """Standard deviation over the seeds; None with fewer than two."""
-        return stdev(self.values) if len(self.values) > 1 else None
+        """Standard deviation over the seeds; None with fewer than two, NaN where one has none."""
+        if len(self.values) < 2:
+            return None
+        # of an undefined value, `stdev` raises
+        return stdev(self.values) if all(map(isfinite, self.values)) else nan
 
 
 @dataclass(frozen=True)
