@@ -159,3 +159,14 @@ def test_a_map_that_does_not_depend_on_the_images_is_refused() -> None:
 
     with pytest.raises(ValueError, match="does not depend on the images"):
         input_gradients(nn.Sequential(Cut()), IMAGES, "0")
+
+
+def test_a_preset_scales_with_the_images_and_none_leaves_the_map_unblurred() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    images = torch.rand(2, 3, 16, 16)
+    plain = grad_map(model, images, "1", preset=None)
+    assert torch.allclose(plain.square().mean((2, 3)), torch.ones(2, 4), atol=1e-4)
+    half = GRAD_MAP_PRESETS["official"].scaled(16 / 128)
+    assert (half.sigma, half.kernel_size) == (3.75, 9)
+    expected = gaussian_blur(plain, 3.75, 9)
+    torch.testing.assert_close(grad_map(model, images, "1", preset=half), expected)

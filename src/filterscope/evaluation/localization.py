@@ -26,6 +26,10 @@ GRADIENT_FILTERS = 30
 GRADIENT_IMAGES = 20
 """Images of a class for the gradient maps: each filter of each image is a backward pass."""
 
+EVERY_FILTER = 64
+"""Filters that are judged one by one by their gradient maps, as in the paper: all of them, or as
+many, evenly spaced."""
+
 STATED_FOR = 128
 """Side of the paper's images, which its blur of gradient maps is meant for."""
 
@@ -114,28 +118,46 @@ def _gradient_part(
     device: torch.device,
     workers: int,
 ) -> Part:
-    """Gradient maps of each class's strongest filters on the first images of the class."""
+    """Gradient maps on the first images of each class, in both readings of the paper.
+
+    ``gradmap_*``: the mean over each class's strongest filters, as the authors' code (their
+    table); ``gradmap_paper_*``: every filter on its focus class, as the paper's text. Both blur
+    the same gradients.
+    """
     num_classes, num_filters = mean_features.shape
     number = min(GRADIENT_FILTERS, num_filters)
-    metric = GradientLocalization(num_classes, number, "official")
+    every = torch.linspace(0, num_filters - 1, min(EVERY_FILTER, num_filters)).round().long()
+    official = GradientLocalization(num_classes, number, "official")
+    paper = GradientLocalization(num_classes, len(every), "paper")
+    blurs = {
+        name: preset.scaled(transform.image_size / STATED_FOR)
+        for name, preset in maps.GRAD_MAP_PRESETS.items()
+    }
     for c in range(num_classes):
         places = torch.nonzero(split.labels == c).flatten()[:GRADIENT_IMAGES]
         if not len(places):
             continue
-        strongest = mean_features[c].argsort(descending=True, stable=True)[:number].tolist()
+        strongest = mean_features[c].argsort(descending=True, stable=True)[:number]
+        both = torch.unique(torch.cat([every, strongest]))
         for batch, masks in _with_masks(split, transform, batch_size, device, workers, places):
             found = maps.grad_map(
-                model,
-                batch.images,
-                layer,
-                strongest,
-                preset="official",
-                stated_for=STATED_FOR,
-                activation=activation,
+                model, batch.images, layer, both.tolist(), preset=None, activation=activation
             )
-            metric.update(found.cpu(), masks, batch.labels.cpu())
-    return _named("gradmap", "ap20", metric.compute()) | Part(
-        {"gradmap_filters": number, "gradmap_images_of_class": GRADIENT_IMAGES}
+            labels = batch.labels.cpu()
+            for metric, wanted, name in (
+                (official, strongest, "official"),
+                (paper, every, "paper"),
+            ):
+                chosen = found[:, torch.searchsorted(both, wanted).to(found.device)]
+                metric.update(blurs[name].blur(chosen).cpu(), masks, labels)
+    part = _named("gradmap", "ap20", official.compute())
+    part |= _named("gradmap_paper", "ap20", paper.compute())
+    return part | Part(
+        {
+            "gradmap_filters": number,
+            "gradmap_paper_filters": len(every),
+            "gradmap_images_of_class": GRADIENT_IMAGES,
+        }
     )
 
 

@@ -32,6 +32,10 @@ class GradMapPreset:
         size = None if self.kernel_size is None else 2 * round((self.kernel_size // 2) * factor) + 1
         return GradMapPreset(self.sigma * factor, size)
 
+    def blur(self, maps: Tensor) -> Tensor:
+        """Blur maps (..., H, W)."""
+        return gaussian_blur(maps, self.sigma, self.kernel_size)
+
 
 # "official" is what the paper's published code does and its table 2 rests on; at sigma 30 its
 # kernel ends at one standard deviation. The paper's text gives sigma 5 and no kernel.
@@ -46,8 +50,7 @@ def grad_map(
     layer: str | nn.Module,
     filters: Filters = None,
     *,
-    preset: Literal["paper", "official"] = "paper",
-    stated_for: int | None = None,
+    preset: Literal["paper", "official"] | GradMapPreset | None = "paper",
     activation: Activation = torch.relu,
 ) -> Tensor:
     """Show which pixels of the images move the mean activation of each filter.
@@ -63,10 +66,10 @@ def grad_map(
         images: (N, C, H, W), prepared as the network expects them.
         layer: The layer, by name or as the module; it gives maps (N, K, h, w).
         filters: One filter, or several in the order of the result; None for all K.
-        preset: Blur of `GRAD_MAP_PRESETS`: "paper", sigma 5 pixels; "official", sigma 30 pixels
-            cut off at 61.
-        stated_for: Height in pixels of the images that the preset's blur is meant for (the paper's
-            have 128): it is scaled to images of another size. None takes it in pixels as printed.
+        preset: The blur, of `GRAD_MAP_PRESETS`: "paper", sigma 5 pixels; "official", sigma 30
+            pixels cut off at 61. Both are meant for images of 128 pixels; give
+            ``GRAD_MAP_PRESETS["paper"].scaled(side / 128)`` for others, or a `GradMapPreset` of
+            your own. None leaves the map as it is.
         activation: Rectifies maps that are read before their ReLU; None leaves signed maps.
 
     Returns:
@@ -84,15 +87,13 @@ def grad_map(
         >>> maps.shape, (maps > 1).dtype
         (torch.Size([2, 2, 12, 12]), torch.bool)
     """
-    if preset not in GRAD_MAP_PRESETS:
-        raise unknown_name("preset", str(preset), GRAD_MAP_PRESETS)
-    blur = GRAD_MAP_PRESETS[preset]
-    if stated_for is not None:
-        blur = blur.scaled(images.shape[-2] / stated_for)
+    blur = GRAD_MAP_PRESETS.get(preset) if isinstance(preset, str) else preset
+    if isinstance(preset, str) and blur is None:
+        raise unknown_name("preset", preset, GRAD_MAP_PRESETS)
     gradients = input_gradients(model, images, layer, filters, activation=activation)
     with torch.no_grad():
-        maps = [gaussian_blur(_strength(g), blur.sigma, blur.kernel_size) for g in gradients]
-        return torch.stack(maps, dim=1)
+        strengths = (_strength(gradient) for gradient in gradients)
+        return torch.stack([s if blur is None else blur.blur(s) for s in strengths], dim=1)
 
 
 def input_gradients(

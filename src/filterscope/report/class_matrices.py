@@ -105,6 +105,20 @@ def similarity_figure(matrices: Mapping[str, np.ndarray], classes: Sequence[str]
     return _square_panels(matrices, classes, "gate of", "features of", "cosine", None)
 
 
+def gate_drawing(gate: np.ndarray, classes: Sequence[str]) -> Drawing:
+    """A gate matrix (C, K), its filters in their own order."""
+
+    def figure(theme: Theme) -> Figure:
+        drawn = Figure(figsize=(9.2, 0.9 + 0.17 * min(len(classes), 40)), layout="constrained")
+        axis = drawn.subplots()
+        axis.imshow(gate, aspect="auto", cmap=theme.ramp, vmin=0, vmax=1, interpolation="nearest")
+        _name(axis.set_yticks, classes)
+        axis.set_xlabel(f"{gate.shape[1]} filters")
+        return drawn
+
+    return figure
+
+
 def centres_figure(centres: np.ndarray, gate: np.ndarray, classes: Sequence[str]) -> Drawing:
     """Cluster centres above the gate that they were matched with, filters in the gate's order.
 

@@ -119,6 +119,9 @@ METRICS = [
            group=LOCALISATION),
     Metric("gradmap_ap20", "gradient maps, AP20", "Images with a mean IoU of at least 0.2.",
            "share", group=LOCALISATION),
+    Metric("gradmap_paper_iou", "the same, each filter on its focus class, mean IoU",
+           "The reading of the paper's text; above, that of its code.", group=LOCALISATION),
+    Metric("gradmap_paper_ap20", "the same, AP20", "", "share", group=LOCALISATION),
     Metric("cam_iou", "class activation maps, mean IoU", "Largest 30 % of the map of the true "
            "class.", group=LOCALISATION),
     Metric("cam_ap30", "class activation maps, AP30", "Images with an IoU above 0.3.", "share",

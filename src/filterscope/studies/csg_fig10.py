@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from filterscope.gates import fixed_gate
 from filterscope.metrics.functional import gate_statistics
-from filterscope.report import matrices
+from filterscope.report import class_matrices, matrices
 from filterscope.studies.settings import StudySettings
 from filterscope.studies.study import Entry, Evidence, Findings, Study
 from filterscope.studies.targets import CSG_FIXED_GATE
@@ -21,7 +23,8 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
         spread.append(float(statistics.monopolised.double().std()))
         shared.append(float(statistics.shared_by[2:].sum()))
         unused.append(float(statistics.shared_by[0]))
-    fixed = gate_statistics(torch.from_numpy(evidence.arrays("fixed")[0]["gate"]))
+    matrix = _fixed_gate(*evidence.arrays("gated")[0]["gate"].shape)
+    fixed = gate_statistics(matrix)
     entries = [
         Entry(name, "learned gates", tuple(values), CSG_FIXED_GATE.get(name))
         for name, values in (
@@ -40,7 +43,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
     number = len(own)
     gates = np.stack([np.sort(arrays["gate"], axis=0)[::-1] for arrays in evidence.arrays("gated")])
     figures = {
-        "fixed-gate": lambda theme: matrices.gate_figure(evidence.runs["fixed"][0], theme),
+        "fixed-gate": class_matrices.gate_drawing(matrix.numpy(), evidence.dataset.classes),
         "learned-gate": lambda theme: matrices.gate_figure(evidence.runs["gated"][0], theme),
     }
     notes = (
@@ -51,10 +54,16 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
     return Findings(tuple(entries), (), figures, notes)
 
 
+def _fixed_gate(num_classes: int, num_filters: int) -> Tensor:
+    """The fixed gate of these sizes: equal shares, and what is left over for all."""
+    own = num_filters // num_classes
+    return fixed_gate(num_classes, own, num_filters - own * num_classes)
+
+
 STUDY = Study(
     name="csg-fig10",
     source="Liang et al., ECCV 2020, figure 10 and appendix E",
-    sides=("gated", "fixed"),
+    sides=("gated",),
     paper_data="cifar10",
     analyse=analyse,
     least_seeds=5,

@@ -46,7 +46,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
         for side in gated
     ]  # fmt: skip
     claims += [
-        Claim(f"{side}: at least as accurate as standard training",
+        Claim(f"{side}: more accurate than standard training",
               evidence.difference("accuracy", side, "standard"))
         for side in gated
     ]  # fmt: skip

@@ -48,7 +48,7 @@ def _claims(evidence: Evidence, side: str) -> list[Claim]:
             printed("mis"),
         ),
         Claim(
-            f"{side} networks are at least as accurate",
+            f"{side} networks are more accurate",
             evidence.difference("accuracy", side, "standard"),
             printed("accuracy"),
         ),

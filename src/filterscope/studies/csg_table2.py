@@ -12,6 +12,8 @@ from filterscope.studies.verdict import Claim
 _ROWS = {
     "GradMap Avg-IoU": "gradmap_iou",
     "GradMap AP20": "gradmap_ap20",
+    "GradMap (text) Avg-IoU": "gradmap_paper_iou",
+    "GradMap (text) AP20": "gradmap_paper_ap20",
     "ActivMap Avg-IoU": "activmap_iou",
     "ActivMap AP30": "activmap_ap30",
     "CAM Avg-IoU": "cam_iou",
@@ -39,7 +41,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
             total = None if printed is None else printed[-1]
             entries.append(evidence.entry(key, f"{quantity}, total", side, total))
             entries += _class_entries(evidence, side, key, quantity, printed)
-        chance = _CHANCE[quantity.split()[1]]
+        chance = _CHANCE[quantity.split()[-1]]
         for kind, name in (("full", "all-ones mask"), ("box", "centred box")):
             entries.append(
                 Entry(
@@ -81,7 +83,10 @@ def _class_entries(
 
 def _notes(evidence: Evidence, num_classes: int) -> tuple[str, ...]:
     area = evidence.metric("standard", "object_area")[0]
-    images = evidence.metric("standard", "gradmap_images_of_class")[0]
+    images, filters, every = (
+        evidence.metric("standard", f"gradmap_{name}")[0]
+        for name in ("images_of_class", "filters", "paper_filters")
+    )
     dead = ", ".join(
         f"{side}: {sum(evidence.metric(side, 'activmap_degenerate')):.0f}"
         for side in evidence.sides
@@ -89,8 +94,9 @@ def _notes(evidence: Evidence, num_classes: int) -> tuple[str, ...]:
     notes = [
         f"The object covers {100 * area:.1f} % of an image on average.",
         f"Filters with a degenerate threshold, over all seeds: {dead}.",
-        f"GradMap as in the authors' code (30 strongest filters of a class), on the first "
-        f"{images:.0f} test images of each class.",
+        f"GradMap as in the authors' code, which the table rests on (the {filters:.0f} strongest "
+        f"filters of a class), and as in the paper's text (each of {every:.0f} filters on its "
+        f"focus class), on the first {images:.0f} test images of each class.",
     ]
     if num_classes > _MOST_CLASSES:
         notes.append(f"Rows by class are left out above {_MOST_CLASSES} classes.")

@@ -46,6 +46,9 @@ SIDES: dict[str, Mapping[str, Any]] = {
 }
 """What sets each side of a study apart; the rest of its settings is its recipe's."""
 
+# Networks without the shortcuts of a ResNet do not learn at its rate.
+_SGD_RATES = {"alexnet": 0.01, "alexnet_cifar": 0.01, "squeezenet1_0": 0.01, "vgg16": 0.01}
+
 _SEEDS = {"paper": 3, "quick": 3, "smoke": 1}
 
 
@@ -101,6 +104,8 @@ def training_settings(
         for name in ("model", "image_size", "epochs", "limit", "limit_test", "batch_size")
         if getattr(settings, name) is not None
     }
+    if values["model"] in _SGD_RATES and values.get("optimizer", "sgd") == "sgd":
+        values["lr"] = _SGD_RATES[values["model"]]
     for name in ("data_root", "precision", "device", "devices", "workers", "download"):
         values[name] = getattr(settings, name)
     values["gradient_norms"] = own["method"] == "gated"
