@@ -9,6 +9,7 @@ from PIL import Image
 from filterscope import load_run
 from filterscope.evaluation import explain_images
 from filterscope.evaluation.explain import _answer
+from filterscope.maps import activation_map, class_activation_map
 from filterscope.runs import Run
 from filterscope.training import TrainSettings, train
 
@@ -55,6 +56,46 @@ def test_an_explanation_names_prediction_and_filters(run: Run, picture: Path) ->
     assert all(len(row) == len(explanation.columns) for row in explanation.rows())
     assert name in str(explanation)
     assert not any(m._forward_pre_hooks for m in run.model.modules())
+
+
+def test_what_removing_filters_does_is_a_forward_pass_with_their_maps_at_zero(
+    run: Run, picture: Path
+) -> None:
+    (explanation,) = explain_images(run, [picture], top_filters=4)
+    top = [part.index for part in explanation.filters]
+    predicted = run.classes.index(explanation.probabilities[0][0])
+    assert run.gate is not None
+    opened = torch.nonzero(run.gate.matrix.detach()[predicted] > 0.5).flatten().tolist()
+    layer = dict(run.classifier.named_modules())[run.layer]
+    for item, filters in zip(explanation.without, (top, opened), strict=True):
+
+        def silence(_m: object, _i: object, output: torch.Tensor, k: list[int] = filters) -> None:
+            output[:, k] = 0
+
+        handle = layer.register_forward_hook(silence)
+        with torch.no_grad():
+            shares = run.classifier(run.transform(picture)[None]).softmax(1)[0]
+        handle.remove()
+        assert item.num_filters == len(filters)
+        assert item.probability == pytest.approx(float(shares[predicted]), abs=1e-5)
+        assert item.new_probability == pytest.approx(float(shares.max()), abs=1e-5)
+        assert item.prediction == run.classes[int(shares.argmax())]
+
+
+def test_the_class_activation_map_is_that_of_the_maps_package(run: Run, picture: Path) -> None:
+    (explanation,) = explain_images(run, [picture], top_filters=2)
+    pictures = explanation.pictures
+    assert pictures is not None
+    assert pictures.cam is not None
+    images = run.transform(picture)[None]
+    predicted = torch.tensor([run.classes.index(explanation.probabilities[0][0])])
+    expected = class_activation_map(run.classifier, images, predicted, layer=run.layer)[0]
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(torch.from_numpy(pictures.cam), expected, atol=1e-4 * scale, rtol=0)
+    filters = [part.index for part in explanation.filters]
+    active = activation_map(run.classifier, images, run.layer, filters)[0]
+    torch.testing.assert_close(torch.from_numpy(pictures.filter_maps), active)
+    assert pictures.image.shape == (32, 32, 3)
 
 
 def test_unreadable_images_are_told_and_the_rest_is_explained(
