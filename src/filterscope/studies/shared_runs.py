@@ -14,6 +14,9 @@ from filterscope.runs.identity import run_name, settings_digest
 from filterscope.runs.load import dataset_arguments
 from filterscope.training import TrainSettings, train
 
+# All sides of a study are measured on one test set, which none of them was trained on.
+_SHARED = ("data", "model", "image_size", "limit_test", "test_fraction", "data_seed")
+
 
 class SharedRuns:
     """A folder of runs, each named after what it trains.
@@ -97,8 +100,8 @@ def grouped_by_side(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
         For each side that occurs, its runs by rising seed.
 
     Raises:
-        ValueError: Two runs of one side with the same seed, sides of different seeds, or runs of
-            different data or architecture.
+        ValueError: Two runs of one side with the same seed, sides of different seeds, seeds of one
+            side that were trained differently, or runs of different data or architecture.
     """
     groups: dict[str, dict[int, Run]] = {}
     for run in runs:
@@ -108,10 +111,14 @@ def grouped_by_side(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
         other = groups.setdefault(side, {}).setdefault(seed, run)
         if other is not run:
             raise ValueError(f"{other.path} and {run.path} are both {side} with seed {seed}")
-    for name in ("data", "model"):
+    for name in _SHARED:
         found = {str(run.config[name]) for run in runs}
         if len(found) > 1:
             raise ValueError(f"the runs differ in `{name}`: {', '.join(sorted(found))}")
+    for side, group in groups.items():
+        if len({settings_digest(run.config) for run in group.values()}) > 1:
+            told = ", ".join(str(run.path) for run in group.values())
+            raise ValueError(f"the runs of the side {side} are different experiments: {told}")
     seeds = {side: tuple(sorted(group)) for side, group in groups.items()}
     if len(set(seeds.values())) > 1:
         told = "; ".join(f"{side}: {', '.join(map(str, found))}" for side, found in seeds.items())
