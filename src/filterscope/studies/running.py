@@ -47,7 +47,12 @@ def run_study(
     else:
         evidence = _trained(study, settings, SharedRuns(runs, progress=progress))
     findings = study.analyse(evidence, settings)
-    papers_setting = settings.preset == "paper" and not use and evidence.data == study.paper_data
+    papers_setting = (
+        settings.preset == "paper"
+        and not use
+        and not settings.overridden
+        and evidence.data == study.paper_data
+    )
     chosen = [run for group in evidence.runs.values() for run in group]
     return StudyResult(
         study=study,
@@ -97,9 +102,10 @@ def _given(study: Study, runs: Sequence[Run], settings: StudySettings) -> Eviden
             f"{', '.join(missing)}"
         )
     dataset = runs[0].dataset()
+    model = f"{runs[0].config['model']}, " if study.models else ""
     found = {
-        side: tuple(measured(run, dataset, device=settings.device) for run in groups[side])
+        model + side: tuple(measured(run, dataset, device=settings.device) for run in groups[side])
         for side in study.sides
     }
-    seeds = tuple(int(run.config["seed"]) for run in found[study.sides[0]])
+    seeds = tuple(int(run.config["seed"]) for run in groups[study.sides[0]])
     return Evidence(found, seeds, dataset, str(runs[0].config["data"]))
