@@ -19,15 +19,17 @@ def head_name(model: nn.Module) -> str | None:
     return names[-1] if names else None
 
 
-def linear_head(model: nn.Module) -> nn.Linear | None:
+def linear_head(model: nn.Module, layer: nn.Module | None = None) -> nn.Linear | None:
     """Find the layer that turns pooled features into logits.
 
     Args:
         model: A classifier.
+        layer: The layer of `model` whose pooled output is meant; None for the last one before the
+            head.
 
     Returns:
         The linear layer, whose logits are weight times the pooled features plus bias; None where
-        the architecture is not known or its head is more than that.
+        the architecture is not known, its head is more than that, or it reads another layer.
 
     Example:
         >>> from torchvision.models import resnet18, vgg11
@@ -36,6 +38,8 @@ def linear_head(model: nn.Module) -> nn.Linear | None:
     """
     point = gate_point(model)
     if point is None or point.head != "gap-linear":
+        return None
+    if layer is not None and layer is not model.get_submodule(point.layer):
         return None
     name = head_name(model)
     head = None if name is None else model.get_submodule(name)
