@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from filterscope import load_run
 from filterscope.runs import Run
@@ -72,7 +73,7 @@ def test_given_runs_must_be_there_and_have_every_side(
     gated, standard = folders(trained)
     with pytest.raises(FileNotFoundError, match="no run folder"):
         run_study(STUDY, tiny, runs=trained, use=[tmp_path / "absent"])
-    with pytest.raises(ValueError, match="needs runs of the sides .*missing: gated"):
+    with pytest.raises(ValueError, match=r"needs runs of the sides .*missing: gated"):
         run_study(STUDY, tiny, runs=trained, use=[standard])
     with pytest.raises(ValueError, match="missing: fixed"):
         run_study(find_study("csg-table1"), tiny, runs=trained, use=[gated, standard])
@@ -168,3 +169,15 @@ def test_evidence_gives_nan_where_a_metric_does_not_apply(trained: Path) -> None
         "q", "gated", (accuracy["gated"],), 0.5, "share"
     )
     assert evidence.arrays("gated")[0]["gate"].shape == (10, 64)
+
+
+def test_data_without_masks_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    for i, name in enumerate(("a", "b")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for j in range(4):
+            picture = Image.effect_noise((8, 8), 10 + i + j)
+            picture.save(tmp_path / "photos" / name / f"{j}.png")
+    settings = StudySettings("smoke", data=f"folder:{tmp_path / 'photos'}")
+    with pytest.raises(ValueError, match="csg-table2 needs object masks"):
+        run_study(find_study("csg-table2"), settings, runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()

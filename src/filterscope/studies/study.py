@@ -127,6 +127,7 @@ class Study:
         analyse: Computes the findings.
         least_seeds: Seeds below which it shows nothing.
         models: Architectures, each with its own sides; empty for the recipe's one.
+        needs_masks: Whether the data must have object masks.
     """
 
     name: str
@@ -136,3 +137,4 @@ class Study:
     analyse: Callable[[Evidence, StudySettings], Findings]
     least_seeds: int = 1
     models: tuple[str, ...] = ()
+    needs_masks: bool = False
