@@ -10,6 +10,8 @@ from filterscope import load_run
 from filterscope.core.contexts import evaluating
 from filterscope.data import ImageDataset, load_dataset
 from filterscope.evaluation import evaluate_run
+from filterscope.evaluation.collect import collect
+from filterscope.evaluation.part import Subject
 from filterscope.models import create_model
 from filterscope.runs import Run
 from filterscope.training import TrainSettings, train
@@ -65,3 +67,29 @@ def measured_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = train(settings, tmp_path_factory.mktemp("runs") / "gated")
     evaluate_run(load_run(folder), device="cpu").save(folder)
     return load_run(folder)
+
+
+@pytest.fixture(scope="session")
+def subject(measured_run: Run) -> Subject:
+    """What the parts of an evaluation start from."""
+    arrays, dataset = measured_run.arrays or {}, measured_run.dataset()
+    device = torch.device("cpu")
+    collected = collect(
+        measured_run.model,
+        measured_run.classifier.get_submodule(measured_run.layer),
+        measured_run.activation,
+        dataset.test,
+        measured_run.transform,
+        batch_size=30,
+        device=device,
+    )
+    return Subject(
+        run=measured_run,
+        dataset=dataset,
+        collected=collected,
+        mi=torch.from_numpy(arrays["mi"]),
+        mean_features=torch.from_numpy(arrays["mean_features"]),
+        batch_size=30,
+        device=device,
+        seed=0,
+    )
