@@ -39,9 +39,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
         standard = evidence.metric("standard", "inter_class_correlation")
         ratios = tuple(a / b if b else float("nan") for a, b in zip(ours, standard, strict=True))
         published = CSG_INTER_CLASS_RATIO if evidence.data == STUDY.paper_data else None
-        entries.append(
-            Entry("C_IC over that of the standard network", side, ratios, published)
-        )
+        entries.append(Entry("C_IC over that of the standard network", side, ratios, published))
     comparison = compare_runs([run for runs in evidence.runs.values() for run in runs])
     return Findings(
         tuple(entries),
