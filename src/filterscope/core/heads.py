@@ -1,4 +1,4 @@
-"""The linear layer that a classifier ends in."""
+"""The layer that a classifier ends in."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from filterscope.core.gate_points import gate_point
 
 
 def head_name(model: nn.Module) -> str | None:
-    """Find the last linear layer of a classifier, which gives the logits; None without one.
+    """Find the layer that gives a classifier's logits: its last linear layer or convolution.
 
     Example:
-        >>> from torchvision.models import resnet18
-        >>> head_name(resnet18())
-        'fc'
+        >>> from torchvision.models import resnet18, squeezenet1_1
+        >>> head_name(resnet18()), head_name(squeezenet1_1())
+        ('fc', 'classifier.1')
     """
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    kinds = (nn.Linear, nn.Conv2d)
+    names = [name for name, module in model.named_modules() if isinstance(module, kinds)]
     return names[-1] if names else None
 
 
