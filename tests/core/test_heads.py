@@ -16,7 +16,8 @@ LINEAR = {
 }  # fmt: skip
 OTHER = {
     "alexnet_cifar": "classifier.6", "alexnet": "classifier.6", "vgg11_bn": "classifier.6",
-    "mobilenet_v3_small": "classifier.3", "convnext_tiny": "classifier.2", "squeezenet1_1": "classifier.1",
+    "mobilenet_v3_small": "classifier.3", "convnext_tiny": "classifier.2",
+    "squeezenet1_1": "classifier.1",
 }  # fmt: skip
 
 
