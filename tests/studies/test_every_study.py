@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from filterscope.evaluation import localization
 from filterscope.studies import STUDIES, StudyResult, StudySettings, find_study, run_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -14,11 +15,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def results(runs: Path) -> dict[str, StudyResult]:
     """The result of each study; runs that several of them need are trained once."""
     found = {}
-    for name in STUDIES:
-        model = "resnet20" if name == "csg-backbones" else None
-        settings = StudySettings("smoke", model=model, device="cpu")
-        found[name] = run_study(find_study(name), settings, runs=runs, command=name)
-        found[name].save(runs.parent / name)
+    with pytest.MonkeyPatch.context() as patch:
+        # each filter of each image is a backward pass, more than half of an evaluation
+        patch.setattr(localization, "GRADIENT_FILTERS", 8)
+        patch.setattr(localization, "EVERY_FILTER", 8)
+        for name in STUDIES:
+            model = "resnet20" if name == "csg-backbones" else None
+            settings = StudySettings("smoke", model=model, device="cpu")
+            found[name] = run_study(find_study(name), settings, runs=runs, command=name)
+            found[name].save(runs.parent / name)
     return found
 
 
