@@ -9,7 +9,7 @@ from PIL import Image
 from filterscope import load_run
 from filterscope.runs import Run
 from filterscope.studies import StudySettings, find_study, run_study, running
-from filterscope.studies.study import Entry, Evidence, Findings, Study
+from filterscope.studies.study import Arrays, Entry, Evidence, Findings, Study
 from filterscope.studies.verdict import Claim
 from filterscope.training import TrainSettings
 
@@ -181,3 +181,11 @@ def test_data_without_masks_are_refused_before_anything_is_trained(tmp_path: Pat
     with pytest.raises(ValueError, match="csg-table2 needs object masks"):
         run_study(find_study("csg-table2"), settings, runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_array_that_an_evaluation_lacks_is_told_by_name() -> None:
+    arrays = Arrays("runs/a", {"mi": 1})
+    assert arrays["mi"] == 1
+    assert arrays.get("correlation") is None
+    with pytest.raises(ValueError, match="runs/a has no 'correlation'"):
+        arrays["correlation"]
