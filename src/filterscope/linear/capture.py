@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 import torch
@@ -42,7 +41,7 @@ class Recorder(TorchFunctionMode):
         self._options = options
         self._path = path
         self._inspect_step = inspect_step
-        self._known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self._known: MutableMapping[Tensor, tuple[int, int]] = WeakTensorKeyDictionary()
         self._count = 0
         self._gates: set[int] = set()
         self._postponed: dict[int, UnsupportedOperation] = {}
@@ -66,7 +65,7 @@ class Recorder(TorchFunctionMode):
         if version != tensor._version:
             raise self._refusal(name, "it is given a tensor that was changed in place through a "
                                 "view of it; write the change as `x = ...`")  # fmt: skip
-        return int(number)
+        return number
 
     def finish(self, output: Tensor) -> int:
         """The number of the output; an error where it does not depend on the image."""
@@ -98,16 +97,6 @@ class Recorder(TorchFunctionMode):
         if all(number is None for number in numbers):
             with torch.no_grad():
                 return function(*args, **kwargs)
-        return self._run(found, args, kwargs, numbers)
-
-    def _run(
-        self,
-        found: Operation,
-        args: Sequence[Any],
-        kwargs: dict[str, Any],
-        numbers: Sequence[int | None],
-    ) -> Any:
-        """Run the form of the operation that writes nothing, record it, and write the result."""
         if found.function is None or kwargs.get("out") is not None:
             raise self._refusal(found.name, "it writes into a tensor that it is given")
         if "inplace" in kwargs:
@@ -115,10 +104,15 @@ class Recorder(TorchFunctionMode):
         with torch.enable_grad():
             output = found.function(*args, **kwargs)
         made = self._record(found, args, kwargs, numbers, output)
+        return self._delivered(found, output, made, args[0] if args else kwargs.get("input"))
+
+    def _delivered(
+        self, found: Operation, output: Any, made: tuple[int, ...] | None, target: Any
+    ) -> Any:
+        """Give the network what the operation would have given it; know its values from now on."""
         if made is None:
             return tree_map_only(Tensor, Tensor.detach, output)
         if found.writes:
-            target = args[0] if args else kwargs["input"]
             with torch.no_grad():
                 target.copy_(output)
             output = target
@@ -139,16 +133,21 @@ class Recorder(TorchFunctionMode):
         postponed = next((self._postponed[n] for n in read if n in self._postponed), None)
         if postponed is not None and found.name != "softmax":
             return self._new_values(output, postponed)
-        call, args, kwargs = self._call(found, args, kwargs, numbers, output)
-        affine = _frozen(call, args, kwargs)
+        call = self._call(found, args, kwargs, numbers, output)
+        affine = _frozen(call)
         if isinstance(affine, UnsupportedOperation):
             return self._new_values(output, affine)
-        if affine is None and not found.writes:
-            return None
-        affine = affine or Affine(lambda *values: values[0] * 0, call.output)
+        if affine is None:
+            if not found.writes:
+                return None
+            affine = Affine(lambda *values: values[0] * 0, call.output)
         if self._inspect_step is not None:
             self._inspect_step(call, affine)
-        made = self._new_values(output)
+        return self._append(call, affine, read)
+
+    def _append(self, call: Call, affine: Affine, read: tuple[int, ...]) -> tuple[int, ...]:
+        """Add a step that reads these values; give the numbers of what it makes."""
+        made = self._new_values(call.output)
         if affine.is_gate:
             self._gates.update(made)
         chosen = call.inputs if affine.inputs is None else affine.inputs
@@ -157,10 +156,16 @@ class Recorder(TorchFunctionMode):
             for number, tensor in zip(read, call.inputs, strict=True)
             if any(tensor is value for value in chosen)
         )
-        self.steps.append(
-            Step(call.name, call.path, affine.linear, affine.offset, inputs, made,
-                 affine.has_weights)  # fmt: skip
+        step = Step(
+            name=call.name,
+            path=call.path,
+            linear=affine.linear,
+            offset=affine.offset,
+            inputs=inputs,
+            outputs=made,
+            has_weights=affine.has_weights,
         )
+        self.steps.append(step)
         return made
 
     def _call(
@@ -170,13 +175,13 @@ class Recorder(TorchFunctionMode):
         kwargs: dict[str, Any],
         numbers: Sequence[int | None],
         output: Any,
-    ) -> tuple[Call, Sequence[Any], dict[str, Any]]:
+    ) -> Call:
         """Describe a call by detached tensors, a different one for each argument."""
         leaves, structure = tree_flatten((args, kwargs))
         leaves = [leaf.detach() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         read = [place for place, number in enumerate(numbers) if number is not None]
         assert found.function is not None
-        call = Call(
+        return Call(
             name=found.name,
             path=self._path(),
             function=found.function,
@@ -187,8 +192,6 @@ class Recorder(TorchFunctionMode):
             leaves=leaves,
             structure=structure,
         )
-        args, kwargs = tree_unflatten(leaves, structure)
-        return call, args, kwargs
 
     def _new_values(
         self, output: Any, postponed: UnsupportedOperation | None = None
@@ -205,20 +208,19 @@ class Recorder(TorchFunctionMode):
         return UnsupportedOperation(name, self._path(), reason)
 
 
-def _frozen(
-    call: Call, args: Sequence[Any], kwargs: dict[str, Any]
-) -> Affine | UnsupportedOperation | None:
+def _frozen(call: Call) -> Affine | UnsupportedOperation | None:
     """What the operation's rule says."""
     found = find_rule(call.name)
     if found is None:
         raise call.refusal(
             "it has no rule on input-dependent tensors; `filterscope.linear.rule` adds one"
         )
+    args, kwargs = tree_unflatten(call.leaves, call.structure)
     try:
-        inspect.signature(found).bind(call, *args, **kwargs)
+        found.signature.bind(call, *args, **kwargs)
     except TypeError as error:
         raise call.refusal(f"its rule does not know these arguments ({error})") from error
-    return found(call, *args, **kwargs)
+    return found.function(call, *args, **kwargs)
 
 
 def _floating(output: Any) -> list[Tensor]:

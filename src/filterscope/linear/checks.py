@@ -29,10 +29,11 @@ def prepared_model(model: nn.Module, dtype: torch.dtype | None) -> nn.Module:
             )
     if dtype is not None and dtype not in _PRECISIONS:
         raise ValueError(f"`dtype` must be torch.float32 or torch.float64, got {dtype}")
-    for name, tensor in state(inner):
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.detach().sum())):
+    numbers = [(name, t.detach()) for name, t in state(inner) if t.is_floating_point()]
+    for name, tensor in numbers:
+        if not bool(torch.isfinite(tensor.sum())):
             raise ValueError(f"`model` has values that are not finite in {name}")
-    if dtype is not None and any(t.dtype != dtype for _, t in state(inner) if t.is_floating_point()):
+    if dtype is not None and any(tensor.dtype != dtype for _, tensor in numbers):
         inner = copy.deepcopy(inner).to(dtype)
     return inner
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args, overload
 
@@ -13,27 +11,14 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
 from filterscope.linear.checks import prepared_images, prepared_model, state
-from filterscope.linear.contributions import (
-    Contributions,
-    check_conservation,
-    layered,
-    split_images,
-    sums,
-)
+from filterscope.linear.contributions import Contributions, split_scores
 from filterscope.linear.errors import ConservationError
 from filterscope.linear.frozen import Select, freeze, unattributed
+from filterscope.linear.graph import Graph
 from filterscope.linear.grouping import By, constant_names, layer_names
+from filterscope.linear.operator import linear_operator
 from filterscope.linear.probes import Index, flat_index, map_probes
 from filterscope.linear.rules.table import NormFreeze, Options, Smooth
-
-
-@dataclass(frozen=True)
-class _Graph:
-    """One replay that autograd has recorded: the linear program, ready to be read backwards."""
-
-    source: Tensor
-    result: Tensor
-    constants: dict[int, Tensor]
 
 
 class LinearInterpreter:
@@ -114,7 +99,7 @@ class LinearInterpreter:
 
     @cached_property
     def residual(self) -> Tensor:
-        """r = y - F x0, in the shape of the output."""
+        """The constant part r = y - F x0, in the shape of the output."""
         self._check_weights()
         with torch.no_grad():
             return self.output - self._program.run(self.images)
@@ -149,20 +134,7 @@ class LinearInterpreter:
             F^T u, (..., N, C, H, W); without the N where `u` has none.
         """
         self._check_weights()
-        graph = self._graph
-
-        def run(probes: Tensor) -> Tensor:
-            batched = len(probes) > 1
-            (found,) = torch.autograd.grad(
-                graph.result,
-                graph.source,
-                probes if batched else probes[0],
-                retain_graph=True,
-                is_grads_batched=batched,
-            )
-            return found if batched else found[None]
-
-        return map_probes(run, self._like(u), self.output.shape, "u")
+        return map_probes(self._graph.adjoint, self._like(u), self.output.shape, "u")
 
     def row(self, index: Index) -> Tensor:
         """Row of F: which inputs make one output, (C, H, W).
@@ -193,24 +165,8 @@ class LinearInterpreter:
             ValueError: More than one image.
         """
         self._check_single()
-        inputs, outputs = self.images.shape[1:], self.output.shape[1:]
-
-        def flat(function: Callable[[Tensor], Tensor], shape: Sequence[int]) -> Callable[..., Any]:
-            def call(columns: Any) -> Any:
-                probes = torch.as_tensor(columns).to(self.images).T
-                found = function(probes.reshape(-1, *shape))
-                return found.flatten(1).T.reshape(-1, *columns.shape[1:]).cpu().numpy()
-
-            return call
-
-        forward, backward = flat(self.apply, inputs), flat(self.adjoint, outputs)
-        return LinearOperator(
-            (math.prod(outputs), math.prod(inputs)),
-            matvec=forward,
-            rmatvec=backward,
-            matmat=forward,
-            rmatmat=backward,
-            dtype=self.images.new_zeros(0).cpu().numpy().dtype,
+        return linear_operator(
+            self.apply, self.adjoint, self.images.shape[1:], self.output.shape[1:], self.images
         )
 
     @overload
@@ -245,50 +201,24 @@ class LinearInterpreter:
             ValueError: A target out of range, another number of targets, or an unknown `by`.
         """
         self._check_weights()
-        several = isinstance(target, (list, Tensor))
         targets = self._targets(target)
-        names, layers = constant_names(self._program), layer_names(self._program, self._model, by)
-        found, scores = self._products(targets)
-        parts = [sums(product, len(targets)) for product in found]
-        try:
-            check_conservation(scores, parts, self.images.dtype)
-        except ConservationError as error:
-            raise self._explained(error) from error
-        maps = [split_images(product, len(targets)) for product in found]
-        results = tuple(
-            Contributions(
-                target=targets[n],
-                input=float(parts[0][n]),
-                layers=layered([part[n] for part in parts[1:]], list(layers.values())),
-                total=float(sum(part[n] for part in parts)),
-                input_map=maps[0][n],
-                maps=[(name, m[n]) for name, m in zip(names.values(), maps[1:], strict=True)],
-            )
-            for n in range(len(targets))
-        )
-        return results if several else results[0]
-
-    def _products(self, targets: Sequence[int]) -> tuple[list[Tensor], Tensor]:
-        """Image and constants, each times the gradient of the targets; and the targets' values."""
-        graph = self._graph
         units = torch.zeros_like(self.output).flatten(1)
         units[range(len(targets)), targets] = 1
         scores = (self.output.flatten(1) * units).sum(1)
-        places = [graph.source, *graph.constants.values()]
-        gradients = torch.autograd.grad(
-            graph.result, places, units.view_as(self.output), retain_graph=True
-        )
-        constants = [self._program.steps[position].offset for position in graph.constants]
-        pairs = zip(gradients, [self.images, *constants], strict=True)
-        return [gradient * value for gradient, value in pairs], scores
+        inputs, constants = self._graph.products(units.view_as(self.output), self.images)
+        layers = layer_names(self._program, self._model, by)
+        names = constant_names(self._program)
+        try:
+            found = split_scores(
+                targets, scores, inputs, constants, list(names.values()), list(layers.values())
+            )
+        except ConservationError as error:
+            raise self._explained(error) from error
+        return found if isinstance(target, (list, Tensor)) else found[0]
 
     @cached_property
-    def _graph(self) -> _Graph:
-        source = torch.zeros_like(self.images).requires_grad_()
-        constants: dict[int, Tensor] = {}
-        with torch.enable_grad():
-            result = self._program.run(source, watched=constants)
-        return _Graph(source, result, constants)
+    def _graph(self) -> Graph:
+        return Graph(self._program, self.images)
 
     def _targets(self, target: Index | list[int] | Tensor) -> list[int]:
         shape = self.output.shape[1:]

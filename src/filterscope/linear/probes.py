@@ -76,5 +76,5 @@ def map_probes(
     if not probes.numel():
         raise ValueError(f"`{name}` holds no probe: {tuple(probes.shape)}")
     flat = probes.reshape(-1, *shape)
-    mapped = torch.cat([function(part) for part in flat.split(PROBES_AT_ONCE)])
+    mapped = torch.cat([function(part) for part in torch.split(flat, PROBES_AT_ONCE)])
     return mapped.reshape(*leading, *mapped.shape[2 if single else 1 :])

@@ -16,19 +16,19 @@ Number = Tensor | float
 
 @rule("add", "iadd", "radd")
 def addition(call: Call, input: Number, other: Number, *, alpha: float = 1) -> Affine:
-    """x + alpha z."""
+    """The sum x + alpha z."""
     return _sum(call, (input, 1), (other, alpha))
 
 
 @rule("sub", "isub", "subtract")
 def subtraction(call: Call, input: Number, other: Number, *, alpha: float = 1) -> Affine:
-    """x - alpha z."""
+    """The difference x - alpha z."""
     return _sum(call, (input, 1), (other, -alpha))
 
 
 @rule("rsub")
 def reversed_subtraction(call: Call, input: Number, other: Number, *, alpha: float = 1) -> Affine:
-    """z - alpha x."""
+    """The difference z - alpha x."""
     return _sum(call, (input, -alpha), (other, 1))
 
 

@@ -18,9 +18,7 @@ def convolution(
     call.only(input)
     convolve, positions = call.function, call.output.dim() - (1 if _unbatched(call, weight) else 2)
     offset = None if bias is None else nonzero(bias.reshape(-1, *[1] * positions))
-    return Affine(
-        lambda x: convolve(x, weight, None, *args, **kwargs), offset, has_weights=True
-    )
+    return Affine(lambda x: convolve(x, weight, None, *args, **kwargs), offset, has_weights=True)
 
 
 def _unbatched(call: Call, weight: Tensor) -> bool:

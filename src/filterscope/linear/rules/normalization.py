@@ -145,7 +145,8 @@ def _rescaled(
 
     def jacobian(x: Tensor) -> Tensor:
         moved = centre(x)
-        return (moved - unit * average(unit * moved)) * rate
+        change: Tensor = (moved - unit * average(unit * moved)) * rate
+        return change
 
     return jacobian
 

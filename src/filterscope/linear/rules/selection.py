@@ -75,7 +75,8 @@ def _extreme(
     other: Tensor | None = None,
 ) -> Affine:
     if isinstance(dim, Tensor) or other is not None:
-        return of_two(call, input, dim if other is None else other)
+        chosen: Affine = of_two(call, input, dim if other is None else other)
+        return chosen
     return _selected(input, place_of, () if dim is None else (dim,), keepdim)
 
 

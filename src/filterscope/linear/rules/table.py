@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -129,11 +130,21 @@ class Call:
 # from the image, is piecewise constant in it; an error that is returned, not raised, waits until
 # the output turns out to be needed.
 Rule = Callable[..., Affine | UnsupportedOperation | None]
+AnyRule = TypeVar("AnyRule", bound=Rule)
 
-_RULES: dict[str, Rule] = {}
+
+@dataclass(frozen=True)
+class Entry:
+    """A rule and its signature, which is looked at once."""
+
+    function: Rule
+    signature: inspect.Signature
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
+_RULES: dict[str, Entry] = {}
+
+
+def rule(*names: str) -> Callable[[AnyRule], AnyRule]:
     """Register the rule of one or more operations; a later rule replaces an earlier one.
 
     Args:
@@ -150,20 +161,20 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
         >>> @rule("double_it")
         ... def _double(call, input):
         ...     return Affine(lambda x: 2 * x)
-        >>> find_rule("double_it") is _double
+        >>> find_rule("double_it").function is _double
         True
         >>> _ = _RULES.pop("double_it")
     """
 
-    def register(function: Rule) -> Rule:
-        for name in names:
-            _RULES[name] = function
+    def register(function: AnyRule) -> AnyRule:
+        entry = Entry(function, inspect.signature(function))
+        _RULES.update(dict.fromkeys(names, entry))
         return function
 
     return register
 
 
-def find_rule(name: str) -> Rule | None:
+def find_rule(name: str) -> Entry | None:
     """The rule of an operation; None where there is none."""
     return _RULES.get(name)
 
@@ -171,9 +182,7 @@ def find_rule(name: str) -> Rule | None:
 def affine_operation(call: Call) -> Affine:
     """An operation that is affine in its inputs: its value at zero is the offset."""
     at_zero = call.again()(*[torch.zeros_like(tensor) for tensor in call.inputs])
-    return Affine(
-        call.again(without_constants=True), nonzero(at_zero), is_gate=all(call.gates)
-    )
+    return Affine(call.again(without_constants=True), nonzero(at_zero), is_gate=all(call.gates))
 
 
 def _without_value(leaf: Any) -> Any:
