@@ -11,7 +11,7 @@ from torch.overrides import _get_current_function_mode_stack
 from filterscope.linear import LinearInterpreter
 
 
-def randomised_network(model: nn.Module, seed: int = 0) -> nn.Module:
+def _randomised(model: nn.Module, seed: int = 0) -> nn.Module:
     """Random weights, norm statistics that are not trivial, and biases that are not zero."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -26,26 +26,26 @@ def randomised_network(model: nn.Module, seed: int = 0) -> nn.Module:
     return model.double()
 
 
-def random_image(*shape: int, seed: int = 1) -> Tensor:
+def _random_image(*shape: int, seed: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def relative(found: Tensor, expected: Tensor) -> float:
+def _relative(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
 
 
-def check_affine(interpreter: LinearInterpreter, expected: Tensor) -> None:
+def _check_affine(interpreter: LinearInterpreter, expected: Tensor) -> None:
     """Value, residual, adjoint and contributions, in float64 to 1e-10."""
     images, output = interpreter.images, interpreter.output
-    assert relative(output, expected) < 1e-12
+    assert _relative(output, expected) < 1e-12
     program = interpreter._program
     at_zero = program.run(torch.zeros_like(images), offsets=program.offsets())
     scale = max(float(output.abs().max()), float(at_zero.abs().max()))
     gap = (interpreter.apply(images) + at_zero - output).abs().max()
     assert float(gap) < 1e-10 * scale
     assert float((at_zero - interpreter.residual).abs().max()) < 1e-10 * scale
-    probes, cotangents = random_image(3, *images.shape), random_image(3, *output.shape, seed=2)
+    probes, cotangents = _random_image(3, *images.shape), _random_image(3, *output.shape, seed=2)
     forward = (interpreter.apply(probes) * cotangents).flatten(1).sum(1)
     backward = (interpreter.adjoint(cotangents) * probes).flatten(1).sum(1)
     norm = interpreter.apply(probes).norm() * cotangents.norm()
@@ -61,7 +61,22 @@ def check_affine(interpreter: LinearInterpreter, expected: Tensor) -> None:
 
 @pytest.fixture
 def randomised() -> Callable[..., nn.Module]:
-    return randomised_network
+    return _randomised
+
+
+@pytest.fixture
+def random_image() -> Callable[..., Tensor]:
+    return _random_image
+
+
+@pytest.fixture
+def relative() -> Callable[[Tensor, Tensor], float]:
+    return _relative
+
+
+@pytest.fixture
+def check_affine() -> Callable[[LinearInterpreter, Tensor], None]:
+    return _check_affine
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ def freeze(
 
     with evaluating(model):
         expected = run(images.clone())
-        with module_paths(model) as path:
+        with module_paths(model) as path, _without_gradients(model), torch.enable_grad():
             recorder = Recorder(options, path, inspect_step)
             inputs = images.detach().clone().requires_grad_()
             source = recorder.track(inputs)
@@ -61,6 +62,19 @@ def freeze(
         program = Program(recorder.steps, source, recorder.finish(found))
     _check_output(found.detach(), expected)
     return program, found.detach()
+
+
+@contextmanager
+def _without_gradients(model: nn.Module) -> Iterator[None]:
+    """Let no parameter ask for gradients, so that only the image's are followed."""
+    asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in asking:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)
 
 
 def select_output(result: Any, output: Select, num_images: int) -> Tensor:
@@ -157,16 +171,16 @@ def unattributed(
 def _mismatch(call: Call, affine: Affine) -> str:
     inputs = call.inputs if affine.inputs is None else affine.inputs
     with torch.no_grad():
-        once, twice = affine.linear(*inputs), affine.linear(*[2 * value for value in inputs])
+        once, turned = affine.linear(*inputs), affine.linear(*[-2 * value for value in inputs])
     if not isinstance(once, Tensor):
         return ""
     value = once if affine.offset is None else once + affine.offset
     output = call.output if isinstance(call.output, Tensor) else call.output[0]
     # batch norm and the like subtract large numbers, so the scale is that of the terms
     scale = max(float(output.abs().max()), float(once.abs().max()), 1e-30)
-    digits = torch.finfo(output.dtype).eps ** 0.6 * scale
+    digits = torch.finfo(output.dtype).eps ** 0.75 * scale
     if value.shape != output.shape or float((value - output).abs().max()) > digits:
         return "its rule does not give its value"
-    if float((twice - 2 * once).abs().max()) > 2 * digits:
+    if float((turned + 2 * once).abs().max()) > 2 * digits:
         return "its rule is not linear"
     return ""

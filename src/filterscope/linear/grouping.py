@@ -16,9 +16,10 @@ By = Literal["stage", "block", "op"] | Callable[[str], str] | Mapping[str, str]
 def constant_names(program: Program) -> dict[int, str]:
     """A name for each step that adds a constant, by position: its module, where that is enough.
 
-    Where a module adds more than one constant the operation follows, as in
-    ``"layer1.0:relu6"``, and where it still is not one, a number, as in ``"shared#2"``.
+    The operation follows where the module has parts of its own or adds constants by several
+    operations, as in ``"layer1.0:relu6"``; a number follows the second time, as in ``"shared#2"``.
     """
+    paths = {step.path for step in program.steps}
     chosen = program.offsets()
     steps = {position: program.steps[position] for position in chosen}
     operations = {
@@ -29,7 +30,8 @@ def constant_names(program: Program) -> dict[int, str]:
     names = {}
     for position, step in steps.items():
         base = step.path or "forward"
-        if len(operations[step.path]) > 1 or not step.path:
+        has_parts = not step.path or any(path.startswith(step.path + ".") for path in paths)
+        if has_parts or len(operations[step.path]) > 1:
             base = f"{base}:{step.name}"
         seen[base] += 1
         names[position] = base if seen[base] == 1 else f"{base}#{seen[base]}"

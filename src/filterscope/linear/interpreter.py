@@ -122,7 +122,7 @@ class LinearInterpreter:
             return torch.func.vmap(self._program.run)(probes)
 
         with torch.no_grad():
-            return map_probes(run, self._like(v), self.images.shape, "v")
+            return map_probes(run, v, self.images, "v")
 
     def adjoint(self, u: Tensor) -> Tensor:
         """Send probes backwards: F^T u.
@@ -134,7 +134,7 @@ class LinearInterpreter:
             F^T u, (..., N, C, H, W); without the N where `u` has none.
         """
         self._check_weights()
-        return map_probes(self._graph.adjoint, self._like(u), self.output.shape, "u")
+        return map_probes(self._graph.adjoint, u, self.output, "u")
 
     def row(self, index: Index) -> Tensor:
         """Row of F: which inputs make one output, (C, H, W).
@@ -244,9 +244,6 @@ class LinearInterpreter:
         unit = torch.zeros_like(like[0]).flatten()
         unit[flat_index(index, like.shape[1:])] = 1
         return unit.view(like.shape[1:])
-
-    def _like(self, probes: Tensor) -> Tensor:
-        return probes.to(self.images) if isinstance(probes, Tensor) else probes
 
     def _check_single(self, message: str = "this wants an interpreter of one image") -> None:
         if len(self.images) != 1:

@@ -40,8 +40,9 @@ def _flat(function: Map, shape: Sequence[int], like: Tensor) -> Callable[[Any], 
     """The map on a NumPy vector (n,) or on the columns of a matrix (n, P)."""
 
     def call(columns: Any) -> Any:
-        probes = torch.as_tensor(columns).to(like).T.reshape(-1, *shape)
-        found = function(probes).flatten(1).T
-        return found.reshape(-1, *columns.shape[1:]).cpu().numpy()
+        single = columns.ndim == 1
+        probes = torch.as_tensor(columns[:, None] if single else columns).T
+        found = function(probes.to(like).reshape(-1, *shape)).flatten(1)
+        return (found[0] if single else found.T).cpu().numpy()
 
     return call

@@ -47,14 +47,14 @@ def flat_index(index: Index, shape: Sequence[int], name: str = "index") -> int:
 
 
 def map_probes(
-    function: Callable[[Tensor], Tensor], probes: Tensor, shape: Sequence[int], name: str
+    function: Callable[[Tensor], Tensor], probes: Tensor, like: Tensor, name: str
 ) -> Tensor:
     """Apply a map to probes with any leading axes.
 
     Args:
-        function: Maps probes (P, *shape), at most `PROBES_AT_ONCE` at once, to (P, M, ...).
-        probes: (..., *shape); where the first size of `shape` is 1, that axis may be missing.
-        shape: The shape of the images or of the output, (N, ...).
+        function: Maps probes (P, N, ...), at most `PROBES_AT_ONCE` at once, to (P, M, ...).
+        probes: (..., N, ...) with any leading axes; where N is 1, that axis may be missing.
+        like: The images or the output, (N, ...): shape, precision and device of the probes.
         name: How an error calls the probes.
 
     Returns:
@@ -67,14 +67,14 @@ def map_probes(
     if not isinstance(probes, Tensor) or not probes.is_floating_point():
         came = probes.dtype if isinstance(probes, Tensor) else type(probes).__name__
         raise TypeError(f"`{name}` must be a floating-point tensor, got {came}")
-    single = shape[0] == 1
-    ends = tuple(shape[1:] if single else shape)
+    single = len(like) == 1
+    ends = tuple(like.shape[1:] if single else like.shape)
     leading = probes.shape[: probes.dim() - len(ends)]
     if probes.dim() < len(ends) or tuple(probes.shape[len(leading) :]) != ends:
         wanted = ", ".join(map(str, ends))
         raise ValueError(f"`{name}` must be (..., {wanted}), got {tuple(probes.shape)}")
     if not probes.numel():
         raise ValueError(f"`{name}` holds no probe: {tuple(probes.shape)}")
-    flat = probes.reshape(-1, *shape)
+    flat = probes.to(like).reshape(-1, *like.shape)
     mapped = torch.cat([function(part) for part in torch.split(flat, PROBES_AT_ONCE)])
     return mapped.reshape(*leading, *mapped.shape[2 if single else 1 :])

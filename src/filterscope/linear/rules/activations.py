@@ -67,8 +67,8 @@ _GATES: dict[str, Callable[..., Tensor]] = {
 
 
 @rule(
-    "sigmoid", "expit", "tanh", "softplus", "elu", "celu", "selu", "logsigmoid", "softsign",
-    "tanhshrink", "erf", "atan", "arctan", "exp", "expm1", "sin", "cos",
+    "sigmoid", "expit", "tanh", "softplus", "elu", "celu", "selu", "logsigmoid", "log_sigmoid",
+    "softsign", "tanhshrink", "erf", "atan", "arctan", "exp", "expm1", "sin", "cos",
 )  # fmt: skip
 def smooth(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> Affine:
     """A line through the unit's value: through the origin, through h(0), or its tangent."""
@@ -96,11 +96,10 @@ def _gain(call: Call, input: Tensor) -> Affine:
 
 def _chord(call: Call, input: Tensor) -> Affine:
     """A = (h(y) - h(0)) / y, which is h'(0) at zero; c = h(0)."""
-    zero = torch.zeros_like(input)
-    at_zero = call.again()(zero)
+    at_zero = call.again()(torch.zeros_like(input))
     near = input.abs() < _tolerance(input)
     rise = (call.output - at_zero) / torch.where(near, 1, input)
-    slope = torch.where(near, _derivative(call, zero), rise)
+    slope = torch.where(near, _derivative(call, input), rise)
     return Affine(lambda x: x * slope, nonzero(at_zero))
 
 
@@ -111,5 +110,5 @@ def _derivative(call: Call, input: Tensor) -> Tensor:
 
 
 def _tolerance(input: Tensor) -> float:
-    """Below it, taking h'(0) for the chord costs less than a rounding error."""
+    """Below it, the tangent for the chord costs less than a rounding error."""
     return math.sqrt(torch.finfo(input.dtype).eps)

@@ -44,8 +44,12 @@ def _sum(call: Call, *terms: tuple[Number, float]) -> Affine:
             total = total + _scaled(value, factor)
         return total.expand(shape).to(dtype)
 
-    offset = torch.as_tensor(constants[0]).to(call.output) if constants else None
-    return Affine(linear, None if offset is None else nonzero(offset), is_gate=all(call.gates))
+    gate = all(call.gates)
+    if not constants:
+        return Affine(linear, is_gate=gate)
+    # a Python number would first become a tensor of single precision
+    offset = torch.as_tensor(constants[0], dtype=dtype, device=call.output.device)
+    return Affine(linear, nonzero(offset), is_gate=gate)
 
 
 def _scaled(value: Tensor, factor: float) -> Tensor:

@@ -97,7 +97,8 @@ def normalize(
     rate = 1 / length.clamp(min=eps)
 
     def along(x: Tensor) -> Tensor:
-        return x.sum(dim, keepdim=True) * (length > eps)
+        total: Tensor = x.sum(dim, keepdim=True) * (length > eps)
+        return total
 
     return _valued(call, input, _rescaled(call, input, rate, lambda x: x, along))
 

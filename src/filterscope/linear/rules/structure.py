@@ -13,11 +13,11 @@ from filterscope.linear.rules.table import Affine, Call, affine_operation, rule
 @rule(
     "T", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "avg_pool1d",
     "avg_pool2d", "avg_pool3d", "broadcast_to", "channel_shuffle", "chunk", "clone", "contiguous",
-    "cumsum", "data", "detach", "diagonal", "expand", "expand_as", "flatten", "flip", "fliplr",
+    "cumsum", "diagonal", "expand", "expand_as", "flatten", "flip", "fliplr",
     "flipud", "fold", "gather", "getitem", "index_select", "interpolate", "mT", "masked_select",
     "max_unpool1d", "max_unpool2d", "max_unpool3d", "mean", "moveaxis", "movedim", "narrow",
     "native_channel_shuffle", "neg", "negative", "permute", "pixel_shuffle", "pixel_unshuffle",
-    "positive", "ravel", "repeat", "repeat_interleave", "requires_grad", "reshape", "reshape_as",
+    "positive", "ravel", "repeat", "repeat_interleave", "reshape", "reshape_as",
     "roll", "rot90", "select", "split", "split_with_sizes", "squeeze", "sum", "swapaxes",
     "swapdims", "t", "take_along_dim", "tensor_split", "tile", "transpose", "tril", "triu",
     "unbind", "unflatten", "unfold", "unsqueeze", "upsample", "upsample_bilinear",
@@ -26,6 +26,12 @@ from filterscope.linear.rules.table import Affine, Call, affine_operation, rule
 def same_operation(call: Call, *_args: Any, **_kwargs: Any) -> Affine:
     """The operation itself; what it makes of a gate is a gate."""
     return Affine(call.again(), is_gate=all(call.gates))
+
+
+@rule("data", "detach", "requires_grad", "alias", "identity")
+def identity(call: Call, _input: Tensor, *_args: Any) -> Affine:
+    """The same values; that gradients would stop here is no matter of the frozen map."""
+    return Affine(lambda x: x, is_gate=all(call.gates))
 
 
 @rule("view")
