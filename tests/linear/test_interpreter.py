@@ -185,6 +185,33 @@ def test_many_interpreters_leave_no_memory_behind(model, image) -> None:
     assert tensors() <= before + 5
 
 
+def reachable_tensors(things) -> list[torch.Tensor]:
+    """The tensors that functions hold on to, through closures and containers."""
+    kinds = (type(lambda: 0), type((lambda: things).__closure__[0]), list, tuple, dict)
+    found, waiting, seen = [], list(things), set()
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, torch.Tensor):
+            found.append(thing)
+        elif isinstance(thing, kinds):
+            closure = getattr(thing, "__closure__", None)
+            waiting.extend(closure or () if callable(thing) else gc.get_referents(thing))
+    return found
+
+
+def test_the_program_keeps_masks_and_weights_but_no_activations(model, random_image) -> None:
+    interpreter = LinearInterpreter(model, random_image(1, 2, 32, 32))
+    steps = interpreter._program.steps
+    kept = reachable_tensors([step.linear for step in steps] + [step.offset for step in steps])
+    weights = {tensor.data_ptr() for tensor in model.state_dict().values()}
+    others = [t for t in kept if t.is_floating_point() and t.data_ptr() not in weights]
+    assert len(kept) > 12
+    assert max(tensor.numel() for tensor in others) <= 8
+
+
 def test_changed_weights_are_noticed(model, image) -> None:
     interpreter = LinearInterpreter(model, image)
     with torch.no_grad():
