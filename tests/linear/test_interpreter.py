@@ -285,6 +285,34 @@ def test_precision_is_that_of_the_network_or_as_asked(randomised, image, relativ
         LinearInterpreter(model, image, dtype=torch.float16)
 
 
+def test_modes_around_it_do_not_matter_or_are_refused(model, image) -> None:
+    expected = LinearInterpreter(model, image)
+    with torch.inference_mode():
+        interpreter = LinearInterpreter(model, image + 0)
+        row = interpreter.row(0)
+        assert interpreter.contributions(0).total == expected.contributions(0).total
+    assert torch.equal(row, expected.row(0))
+    with torch.no_grad():
+        assert torch.equal(LinearInterpreter(model, image).row(0), expected.row(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for use in (lambda: LinearInterpreter(model, image), lambda: expected.row(0)):
+            with pytest.raises(RuntimeError, match="autocast is on"):
+                use()
+
+
+def test_the_first_operation_may_write_into_its_input(image, check_affine) -> None:
+    kept = image.clone()
+    model = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(60, 3)).double()
+    check_affine(LinearInterpreter(model, image), model(image.clone()).detach())
+    assert torch.equal(image, kept)
+
+
+def test_memory_formats_do_not_matter(model, image, relative) -> None:
+    one = LinearInterpreter(model, image)
+    other = LinearInterpreter(model, image.to(memory_format=torch.channels_last))
+    assert relative(one.row(1), other.row(1)) < 1e-12
+
+
 def test_compiled_networks_are_unwrapped(model, image) -> None:
     compiled = torch.compile(model)
     row = LinearInterpreter(compiled, image).row(0)

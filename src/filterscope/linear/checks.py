@@ -67,7 +67,14 @@ def prepared_images(images: Tensor, model: nn.Module, dtype: torch.dtype | None)
             f"`images` and `model` must have one precision, float32 or float64, got {named}; "
             "`dtype=torch.float32` converts both"
         )
+    check_no_autocast(images)
     device = next((t.device for _, t in state(model)), images.device)
     if device != images.device:
         raise ValueError(f"`images` are on {images.device}, the model is on {device}")
     return images
+
+
+def check_no_autocast(images: Tensor) -> None:
+    """Refuse to work while PyTorch rounds on its own."""
+    if torch.is_autocast_enabled(images.device.type):
+        raise RuntimeError("autocast is on, which would round the frozen network; leave it first")

@@ -51,7 +51,7 @@ def freeze(
         prepared = inputs if preprocess is None else preprocess(inputs)
         return select_output(model(prepared), output, len(images))
 
-    with evaluating(model):
+    with torch.inference_mode(False), evaluating(model):
         expected = run(images.clone())
         with module_paths(model) as path, _without_gradients(model), torch.enable_grad():
             recorder = Recorder(options, path, inspect_step)

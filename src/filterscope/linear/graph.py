@@ -17,9 +17,9 @@ class Graph:
     """
 
     def __init__(self, program: Program, images: Tensor) -> None:
-        self._source = torch.zeros_like(images).requires_grad_()
         watched: dict[int, Tensor] = {}
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
+            self._source = torch.zeros_like(images).requires_grad_()
             self._result = program.run(self._source, watched=watched)
         self._watched = list(watched.values())
         offsets = [program.steps[position].offset for position in watched]

@@ -10,7 +10,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
-from filterscope.linear.checks import prepared_images, prepared_model, state
+from filterscope.linear.checks import check_no_autocast, prepared_images, prepared_model, state
 from filterscope.linear.contributions import Contributions, split_scores
 from filterscope.linear.errors import ConservationError
 from filterscope.linear.frozen import Select, freeze, unattributed
@@ -100,7 +100,7 @@ class LinearInterpreter:
     @cached_property
     def residual(self) -> Tensor:
         """The constant part r = y - F x0, in the shape of the output."""
-        self._check_weights()
+        self._check_ready()
         with torch.no_grad():
             return self.output - self._program.run(self.images)
 
@@ -114,7 +114,7 @@ class LinearInterpreter:
         Returns:
             F v, (..., N, *output); without the N where `v` has none.
         """
-        self._check_weights()
+        self._check_ready()
 
         def run(probes: Tensor) -> Tensor:
             if len(probes) == 1:
@@ -133,7 +133,7 @@ class LinearInterpreter:
         Returns:
             F^T u, (..., N, C, H, W); without the N where `u` has none.
         """
-        self._check_weights()
+        self._check_ready()
         return map_probes(self._graph.adjoint, u, self.output, "u")
 
     def row(self, index: Index) -> Tensor:
@@ -200,7 +200,7 @@ class LinearInterpreter:
             TypeError: Targets that are no integers.
             ValueError: A target out of range, another number of targets, or an unknown `by`.
         """
-        self._check_weights()
+        self._check_ready()
         targets = self._targets(target)
         units = torch.zeros_like(self.output).flatten(1)
         units[range(len(targets)), targets] = 1
@@ -249,7 +249,9 @@ class LinearInterpreter:
         if len(self.images) != 1:
             raise ValueError(f"{message}; there are {len(self.images)} images")
 
-    def _check_weights(self) -> None:
+    def _check_ready(self) -> None:
+        """Refuse a mode that would round the replay, and weights that are no longer those."""
+        check_no_autocast(self.images)
         for name, tensor, version in self._versions:
             if tensor._version != version:
                 raise RuntimeError(
