@@ -100,7 +100,13 @@ def test_an_unknown_side_is_answered_with_near_ones() -> None:
 )
 @pytest.mark.parametrize("method", ["standard", "gated"])
 def test_the_papers_settings_are_those_of_the_presets(data: str, name: str, method: str) -> None:
-    expected = TrainSettings(**preset(name, method))
+    values = preset(name, method)
+    if data == "cifar10":  # our preset differs where the paper trains the gate
+        values |= {
+            "scheme": "alternate", "period": 3, "gated_epochs": 1, "lambda2": 1e-3,
+            "gated_freeze": (),
+        }  # fmt: skip
+    expected = TrainSettings(**values)
     # neither noting gradients nor reading with more processes changes what is trained
     assert differences(made("paper", method, data), expected) <= {"gradient_norms", "workers"}
 

@@ -174,7 +174,7 @@ def _pictures(run: Run, pixels: Tensor, answer: _Answer, best: Sequence[int]) ->
     image = run.transform.denormalize(pixels[None])[0]
     rectified = answer.maps if run.activation is None else run.activation(answer.maps)
     cam = None
-    if linear_head(run.classifier) is not None:
+    if linear_head(run.classifier, find_layer(run.classifier, run.layer)[1]) is not None:
         # the gradient of a pooled linear head is its weight over the number of positions
         cam = _enlarged(answer.evidence.sum(0)[None] * answer.maps[0].numel(), image)[0]
     return Pictures(

@@ -89,7 +89,7 @@ def localize(
     """
     num_classes = len(mean_features)
     active = ActivationLocalization(num_classes)
-    cam = MapLocalization(num_classes) if linear_head(model) is not None else None
+    cam = MapLocalization(num_classes) if linear_head(model, layer) is not None else None
     for batch, masks in _with_masks(split, transform, batch_size, device, workers):
         low = maps.activation_map(model, batch.images, layer, size=None, activation=activation)
         active.update(low.cpu(), masks, batch.labels.cpu(), batch.indices)

@@ -97,7 +97,7 @@ def entanglement_part(subject: Subject) -> Part:
 
     Left out above `MOST_WORK`.
     """
-    head = linear_head(subject.run.classifier)
+    head = linear_head(subject.run.classifier, subject.layer)
     work = subject.collected.features.numel() * len(subject.mean_features)
     if head is None or work > MOST_WORK:
         return Part()

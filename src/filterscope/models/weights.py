@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from filterscope.core.heads import head_name
 from filterscope.core.names import unknown_name
 from filterscope.core.pretrained import read_tensors, with_versions
 
@@ -138,8 +139,6 @@ def _with_our_names(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[
 
 
 def _head_parameters(model: nn.Module) -> tuple[str, ...]:
-    """Names of the last layer's weight and bias: the layer that gives the logits."""
-    layers = [
-        name for name, part in model.named_modules() if isinstance(part, (nn.Linear, nn.Conv2d))
-    ]
-    return (f"{layers[-1]}.weight", f"{layers[-1]}.bias") if layers else ()
+    """Names of the head's weight and bias."""
+    head = head_name(model)
+    return () if head is None else (f"{head}.weight", f"{head}.bias")

@@ -25,8 +25,9 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
         unused.append(float(statistics.shared_by[0]))
     matrix = _fixed_gate(*evidence.arrays("gated")[0]["gate"].shape)
     fixed = gate_statistics(matrix)
+    published = CSG_FIXED_GATE if evidence.data == STUDY.paper_data else {}
     entries = [
-        Entry(name, "learned gates", tuple(values), CSG_FIXED_GATE.get(name))
+        Entry(name, "learned gates", tuple(values), published.get(name))
         for name, values in (
             ("own filters of a class", own),
             ("the same, standard deviation over classes", spread),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from filterscope.report import matrices
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Entry, Evidence, Findings, Study
+from filterscope.studies.study import Entry, Evidence, Findings, Study, measured_arrays
 from filterscope.studies.verdict import Claim
 
 _NUMBERS = {
@@ -25,7 +25,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
                   tuple(a - b for a, b in zip(ours, chance, strict=True)))
         )  # fmt: skip
     gated, standard = evidence.runs["gated"][0], evidence.runs["standard"][0]
-    top = max(float((run.arrays or {})["mi"].max()) for run in (gated, standard))
+    top = max(float(measured_arrays(run)["mi"].max()) for run in (gated, standard))
     figures = {
         "a-gate": lambda theme: matrices.gate_figure(gated, theme),
         "b-mutual-information": lambda theme: matrices.mi_figure(gated, top, theme),

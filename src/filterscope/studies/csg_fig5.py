@@ -7,7 +7,7 @@ import numpy as np
 from filterscope.report import class_matrices
 from filterscope.runs import Run
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Entry, Evidence, Findings, Study
+from filterscope.studies.study import Entry, Evidence, Findings, Study, measured_arrays
 from filterscope.studies.verdict import Claim
 
 # By what the filters of a class are found in each kind of network.
@@ -50,7 +50,7 @@ _WHAT = (
 
 def _recalls(run: Run, rule: str) -> np.ndarray:
     """For each class: recall of it and mean recall of the others, before and after removal."""
-    arrays = run.arrays or {}
+    arrays = measured_arrays(run)
     before = _recall(arrays["confusion"])
     rows = []
     for chosen, confusion in zip(arrays["removed_classes"], arrays[f"removal_{rule}"], strict=True):
@@ -99,7 +99,7 @@ def _figures(evidence: Evidence) -> dict[str, class_matrices.Drawing]:
     """Confusion of the first seed: untouched, without the first class, and without two."""
     figures = {}
     for side in evidence.sides:
-        arrays = evidence.runs[side][0].arrays or {}
+        arrays = evidence.arrays(side)[0]
         rule = _RULES[side]
         shown = class_matrices.removal_panels(arrays, evidence.dataset.classes, rule)
         figures[f"confusion-{side}"] = class_matrices.confusion_figure(

@@ -8,7 +8,7 @@ from filterscope.metrics.functional import pair_rank
 from filterscope.report import class_matrices
 from filterscope.runs import Run
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Entry, Evidence, Findings, Study
+from filterscope.studies.study import Entry, Evidence, Findings, Study, measured_arrays
 from filterscope.studies.verdict import Claim
 
 # The pairs that the paper names, by their names in CIFAR-10.
@@ -44,7 +44,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
             tuple(a - b for a, b in zip(tp, fn, strict=True)),
         ),
     )
-    missing = sum(int(((run.arrays or {})["similarity_fn_counts"] == 0).sum()) for run in runs)
+    missing = sum(int((measured_arrays(run)["similarity_fn_counts"] == 0).sum()) for run in runs)
     notes: tuple[str, ...] = ()
     if missing:
         notes = (
@@ -55,12 +55,12 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
 
 
 def _rank(run: Run, a: str, b: str) -> float:
-    similarity = torch.from_numpy((run.arrays or {})["similarity_fn"])
+    similarity = torch.from_numpy(measured_arrays(run)["similarity_fn"])
     return float(pair_rank(similarity, run.classes.index(a), run.classes.index(b)))
 
 
 def _figure(evidence: Evidence, run: Run) -> class_matrices.Drawing:
-    panels = class_matrices.similarity_panels(run.arrays or {}, evidence.dataset.classes)
+    panels = class_matrices.similarity_panels(measured_arrays(run), evidence.dataset.classes)
     return class_matrices.similarity_figure(*panels)
 
 

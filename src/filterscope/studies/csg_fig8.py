@@ -38,9 +38,8 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
         ours = evidence.metric(side, "inter_class_correlation")
         standard = evidence.metric("standard", "inter_class_correlation")
         ratios = tuple(a / b if b else float("nan") for a, b in zip(ours, standard, strict=True))
-        entries.append(
-            Entry("C_IC over that of the standard network", side, ratios, CSG_INTER_CLASS_RATIO)
-        )
+        published = CSG_INTER_CLASS_RATIO if evidence.data == STUDY.paper_data else None
+        entries.append(Entry("C_IC over that of the standard network", side, ratios, published))
     comparison = compare_runs([run for runs in evidence.runs.values() for run in runs])
     return Findings(
         tuple(entries),

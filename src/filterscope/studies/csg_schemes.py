@@ -86,7 +86,7 @@ def _first_finite(values: np.ndarray) -> float:
 
 
 def _ratio_figure(ratios: dict[str, np.ndarray], theme: Theme) -> Figure:
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
     axis = figure.subplots()
     lines = ("-", "--", ":")
     for i, (side, values) in enumerate(ratios.items()):
@@ -100,7 +100,7 @@ def _ratio_figure(ratios: dict[str, np.ndarray], theme: Theme) -> Figure:
     axis.set_xlabel("epoch")
     axis.set_title("norm of the gated path's gradient over the standard path's")
     axis.grid(True, axis="y")
-    axis.legend(fontsize=7)
+    figure.legend(fontsize=7.5, loc="outside right upper")
     return figure
 
 

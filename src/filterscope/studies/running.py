@@ -47,7 +47,12 @@ def run_study(
     else:
         evidence = _trained(study, settings, SharedRuns(runs, progress=progress))
     findings = study.analyse(evidence, settings)
-    papers_setting = settings.preset == "paper" and not use and evidence.data == study.paper_data
+    papers_setting = (
+        settings.preset == "paper"
+        and not use
+        and not settings.overridden
+        and evidence.data == study.paper_data
+    )
     chosen = [run for group in evidence.runs.values() for run in group]
     return StudyResult(
         study=study,
@@ -66,26 +71,32 @@ def run_study(
 def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evidence:
     data = study_data(settings, study.paper_data)
     seeds = study_seeds(settings, study.least_seeds)
-    dataset: ImageDataset | None = None
-    found: dict[str, tuple[Run, ...]] = {}
+    plain = training_settings(settings, "standard", 0, data=data, num_classes=1)
+    dataset = shared.dataset(plain)
+    _check_masks(study, dataset)  # not after an hour of training
     models: tuple[str | None, ...] = study.models or (None,)
     if study.models and settings.model is not None:
         models = (settings.model,)
+    found: dict[str, tuple[Run, ...]] = {}
     for model in models:
         for side in study.sides:
-            members = []
-            for seed in seeds:
-                plain = training_settings(
-                    settings, "standard", seed, data=data, num_classes=1, model=model
-                )
-                dataset = shared.dataset(plain)
-                made = training_settings(
+            made = [
+                training_settings(
                     settings, side, seed, data=data, num_classes=len(dataset.classes), model=model
                 )
-                members.append(shared.get(made))
-            found[side if model is None else f"{model}, {side}"] = tuple(members)
-    assert dataset is not None
+                for seed in seeds
+            ]
+            name = side if model is None else f"{model}, {side}"
+            found[name] = tuple(shared.get(each) for each in made)
     return Evidence(found, seeds, dataset, data)
+
+
+def _check_masks(study: Study, dataset: ImageDataset) -> None:
+    if study.needs_masks and not dataset.test.has_masks:
+        raise ValueError(
+            f"{study.name} needs object masks, which {dataset.name} has not; take --data digits, "
+            "voc-animals or masked-folder:PATH"
+        )
 
 
 def _given(study: Study, runs: Sequence[Run], settings: StudySettings) -> Evidence:
@@ -97,9 +108,11 @@ def _given(study: Study, runs: Sequence[Run], settings: StudySettings) -> Eviden
             f"{', '.join(missing)}"
         )
     dataset = runs[0].dataset()
+    _check_masks(study, dataset)
+    model = f"{runs[0].config['model']}, " if study.models else ""
     found = {
-        side: tuple(measured(run, dataset, device=settings.device) for run in groups[side])
+        model + side: tuple(measured(run, dataset, device=settings.device) for run in groups[side])
         for side in study.sides
     }
-    seeds = tuple(int(run.config["seed"]) for run in found[study.sides[0]])
+    seeds = tuple(int(run.config["seed"]) for run in groups[study.sides[0]])
     return Evidence(found, seeds, dataset, str(runs[0].config["data"]))

@@ -49,6 +49,12 @@ class StudySettings:
     workers: int = 2
     download: bool = False
 
+    @property
+    def overridden(self) -> tuple[str, ...]:
+        """Settings that were asked for in the place of the preset's, all but data and seeds."""
+        names = ("model", "image_size", "epochs", "limit", "limit_test", "batch_size")
+        return tuple(name for name in names if getattr(self, name) is not None)
+
     def __post_init__(self) -> None:
         for name in ("seeds", "image_size", "epochs", "limit", "limit_test", "batch_size"):
             value = getattr(self, name)

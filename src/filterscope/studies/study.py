@@ -68,6 +68,25 @@ class Findings:
     notes: tuple[str, ...] = ()
 
 
+class Arrays(dict[str, Any]):
+    """The arrays of an evaluation by name; one that it lacks is told, not a `KeyError`."""
+
+    def __init__(self, source: str, arrays: Mapping[str, Any]) -> None:
+        super().__init__(arrays)
+        self.source = source
+
+    def __missing__(self, name: str) -> Any:
+        raise ValueError(
+            f"the evaluation of {self.source} has no {name!r}: it is not defined for this network "
+            "(no convolution with these filters, no gate) or these test images (an empty class)"
+        )
+
+
+def measured_arrays(run: Run) -> Arrays:
+    """What was measured of a run."""
+    return Arrays(str(run.path), run.arrays or {})
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The evaluated runs that a study draws on.
@@ -94,9 +113,9 @@ class Evidence:
         values = [(run.evaluation or {})["metrics"].get(key) for run in self.runs[side]]
         return tuple(float("nan") if value is None else float(value) for value in values)
 
-    def arrays(self, side: str) -> list[dict[str, Any]]:
+    def arrays(self, side: str) -> list[Arrays]:
         """The arrays of each run of a side."""
-        return [run.arrays or {} for run in self.runs[side]]
+        return [measured_arrays(run) for run in self.runs[side]]
 
     def entry(
         self,
@@ -127,6 +146,7 @@ class Study:
         analyse: Computes the findings.
         least_seeds: Seeds below which it shows nothing.
         models: Architectures, each with its own sides; empty for the recipe's one.
+        needs_masks: Whether the data must have object masks.
     """
 
     name: str
@@ -136,3 +156,4 @@ class Study:
     analyse: Callable[[Evidence, StudySettings], Findings]
     least_seeds: int = 1
     models: tuple[str, ...] = ()
+    needs_masks: bool = False

@@ -11,7 +11,7 @@ from filterscope.data import Split, Transform, batches
 from filterscope.gates import GatedClassifier
 
 IMAGES = 256
-"""Images that the gradients are measured on, the first ones of the split as they are."""
+"""Images that the gradients are measured on, evenly spaced over the split, as they are."""
 
 
 def path_gradients(
@@ -31,8 +31,9 @@ def path_gradients(
         ``gradient_standard`` and ``gradient_gated``: Euclidean norm of the gradient of the path's
         mean cross entropy; ``gradient_cosine``: cosine between the two, NaN where one is zero.
     """
-    first = split.take(torch.arange(min(IMAGES, len(split))))
-    batch = next(batches(first, IMAGES, transform=transform, device=device, workers=0))
+    # folders are sorted by class, so the first images would be those of one class
+    places = torch.linspace(0, len(split) - 1, min(IMAGES, len(split))).round().long()
+    batch = next(batches(split.take(places), IMAGES, transform=transform, device=device, workers=0))
     images = batch.images.contiguous(memory_format=torch.channels_last)
     weights = [p for p in network.model.parameters() if p.requires_grad]
     with evaluating(network, grad=True):

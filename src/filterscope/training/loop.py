@@ -35,7 +35,12 @@ from filterscope.training.optimizers import (
     ungated_parameters,
 )
 from filterscope.training.progress import ConsoleReporter, Reporter, Silent
-from filterscope.training.schedule import gate_learning_rate, learning_rate_factor, phase_of
+from filterscope.training.schedule import (
+    gate_learning_rate,
+    learning_rate_factor,
+    phase_of,
+    schedule_notes,
+)
 from filterscope.training.settings import TrainSettings
 from filterscope.training.testing import path_sums
 
@@ -115,7 +120,7 @@ def _train_process(
     shown = progress and fabric.is_global_zero
     reporter: Reporter = ConsoleReporter(folder.path.name, settings.epochs) if shown else Silent()
     with reporter:
-        for note in (*dataset_notes(dataset), *loop.network.notes):
+        for note in (*dataset_notes(dataset), *loop.network.notes, *schedule_notes(settings)):
             reporter.note(note)
         loop.run(reporter)
 

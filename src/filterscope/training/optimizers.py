@@ -18,7 +18,7 @@ from filterscope.training.schedule import Phase
 from filterscope.training.settings import TrainSettings
 
 HEAD = "head"
-"""Stands for the last linear layer in `gated_freeze`."""
+"""Stands for the layer that gives the logits, in `gated_freeze`."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,21 @@ def gated_epoch_count(settings: TrainSettings) -> int:
     return sum(phase_of(epoch, settings) != "standard" for epoch in range(settings.epochs))
 
 
+def schedule_notes(settings: TrainSettings) -> list[str]:
+    """Say what a user of gates would be surprised by.
+
+    Example:
+        >>> schedule_notes(TrainSettings(method="gated", warmup=10, epochs=5))
+        ['no epoch trains the gate: warmup 10, period 3, epochs 5']
+    """
+    if settings.method == "standard" or gated_epoch_count(settings):
+        return []
+    return [
+        f"no epoch trains the gate: warmup {settings.warmup}, period {settings.period}, epochs "
+        f"{settings.epochs}"
+    ]
+
+
 def gate_learning_rate(settings: TrainSettings, steps_per_epoch: int) -> float:
     """Learning rate of the gate's Adam: the setting, else chosen from the number of gated steps.
 

@@ -58,7 +58,7 @@ class TrainSettings:
         gated_lr: Gives the weights a second optimizer for gated epochs, with this rate.
         gated_freeze: Parameters under these names learn nothing from the gated path: they are
             left alone in gated steps (alternate scheme), or get the standard path's gradient only
-            (joint scheme). "head" stands for the last linear layer.
+            (joint scheme). "head" stands for the layer that gives the logits.
         gradient_norms: Note after each epoch how large the gradients of the two paths are, on 256
             training images (gated runs).
         precision: Lightning Fabric's name; the gate is float32 in all of them.

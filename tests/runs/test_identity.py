@@ -1,0 +1,85 @@
+"""Which settings make two runs the same experiment."""
+
+import dataclasses
+
+import pytest
+
+from filterscope.runs.identity import defining_settings, run_name, settings_digest
+from filterscope.training import TrainSettings
+
+GATED = TrainSettings(method="gated", fixed_gate=(6, 4), gated_freeze=("head",))
+STANDARD = dataclasses.replace(GATED, method="standard")
+OTHERWISE = {
+    "data": "cifar10", "data_root": "elsewhere", "image_size": 20, "limit": 3, "limit_test": 4,
+    "test_fraction": 0.3, "data_seed": 1, "download": True, "class_weights": "balanced",
+    "model": "resnet32", "weights": "a.safetensors", "freeze": ("conv1",), "freeze_bn": True,
+    "layer": "layer2", "method": "standard", "scheme": "joint", "warmup": 1, "period": 4,
+    "gated_epochs": 2, "lambda1": 2.0, "lambda2": 2.0, "psi": "l2", "density_bound": 0.5,
+    "fixed_gate": (5, 14), "epochs": 3, "batch_size": 7, "optimizer": "adam", "lr": 0.5,
+    "momentum": 0.5, "nesterov": False, "weight_decay": 0.0, "schedule": "constant",
+    "warmup_lr_epochs": 1.0, "milestones": (0.5,), "clock": "own", "gate_lr": 0.5,
+    "gated_lr": 0.5, "gated_freeze": (), "gradient_norms": True, "precision": "bf16-mixed",
+    "seed": 9, "device": "cuda", "devices": 7, "compile": True, "workers": 0,
+}  # fmt: skip
+CIRCUMSTANCES = {
+    "device", "devices", "workers", "compile", "data_root", "download", "gradient_norms",
+}  # fmt: skip
+GATE_ONLY = {
+    "scheme", "warmup", "period", "gated_epochs", "lambda1", "lambda2", "psi", "density_bound",
+    "fixed_gate", "gate_lr", "gated_lr", "gated_freeze", "clock",
+}  # fmt: skip
+
+
+def changed(settings: TrainSettings, name: str) -> TrainSettings:
+    changes = {name: OTHERWISE[name]}
+    if name == "devices":
+        changes["batch_size"] = settings.batch_size - settings.batch_size % 7
+        settings = dataclasses.replace(settings, batch_size=changes["batch_size"])
+    return dataclasses.replace(settings, **changes)
+
+
+def same(one: TrainSettings, other: TrainSettings) -> bool:
+    equal = defining_settings(one.to_dict()) == defining_settings(other.to_dict())
+    assert equal == (settings_digest(one.to_dict()) == settings_digest(other.to_dict()))
+    return equal
+
+
+def test_every_setting_is_looked_at() -> None:
+    assert OTHERWISE.keys() == {field.name for field in dataclasses.fields(TrainSettings)}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_gated_run_is_defined_by_all_but_seed_and_circumstances(name: str) -> None:
+    base = dataclasses.replace(GATED, batch_size=126)
+    assert same(base, changed(base, name)) == (name in CIRCUMSTANCES | {"seed"})
+
+
+@pytest.mark.parametrize("name", sorted(OTHERWISE.keys() - {"method"}))
+def test_a_standard_run_is_not_defined_by_a_gate_that_it_has_not(name: str) -> None:
+    base = dataclasses.replace(STANDARD, batch_size=126)
+    assert same(base, changed(base, name)) == (name in CIRCUMSTANCES | GATE_ONLY | {"seed"})
+
+
+def test_the_digest_is_short_and_does_not_hang_on_order_or_kind_of_list() -> None:
+    config = GATED.to_dict()
+    digest = settings_digest(config)
+    assert len(digest) == 8
+    assert int(digest, 16) >= 0
+    assert settings_digest(dict(reversed(config.items()))) == digest
+    assert settings_digest({**config, "fixed_gate": (6, 4)}) == digest
+    assert defining_settings(config)["fixed_gate"] == [6, 4]
+    assert "seed" in config, "the settings themselves stay as they are"
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "expected"),
+    [
+        ("digits", "resnet20", "digits-resnet20-gated"),
+        ("folder:my/photos/", "timm:a/b", "photos-timm-a-b-gated"),
+        ("masked-folder:/data/cups", "resnet18", "cups-resnet18-gated"),
+    ],
+)
+def test_a_name_is_fit_for_a_folder(data: str, model: str, expected: str) -> None:
+    name = run_name({"data": data, "model": model, "method": "gated"})
+    assert name == expected
+    assert "/" not in name
