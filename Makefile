@@ -28,6 +28,7 @@ bench: .install-dev.stamp
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/localization.py
 	$(BIN)/python benchmarks/grad_map.py
+	$(BIN)/python benchmarks/linear.py
 
 docs: .install-dev.stamp
 	$(BIN)/mkdocs build --strict

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
-    from filterscope import maps, metrics
+    from filterscope import linear, maps, metrics
     from filterscope.gates import ClassGate, GatedClassifier, fixed_gate, gate_penalty
+    from filterscope.linear import LinearInterpreter
     from filterscope.runs import from_pretrained, load_run
 
 __version__ = "0.1.0"
@@ -17,10 +18,12 @@ __version__ = "0.1.0"
 __all__ = [
     "ClassGate",
     "GatedClassifier",
+    "LinearInterpreter",
     "__version__",
     "fixed_gate",
     "from_pretrained",
     "gate_penalty",
+    "linear",
     "load_run",
     "maps",
     "metrics",
@@ -31,9 +34,11 @@ __getattr__, __dir__ = lazy_members(
     {
         "ClassGate": f"{__name__}.gates.gate",
         "GatedClassifier": f"{__name__}.gates.classifier",
+        "LinearInterpreter": f"{__name__}.linear.interpreter",
         "fixed_gate": f"{__name__}.gates.fixed",
         "from_pretrained": f"{__name__}.runs",
         "gate_penalty": f"{__name__}.gates.penalty",
+        "linear": f"{__name__}.linear",
         "load_run": f"{__name__}.runs",
         "maps": f"{__name__}.maps",
         "metrics": f"{__name__}.metrics",

@@ -1,0 +1,269 @@
+"""The linear interpreter: a network at an image as the affine map y = F x + r."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, get_args, overload
+
+import torch
+from scipy.sparse.linalg import LinearOperator
+from torch import Tensor, nn
+
+from filterscope.linear.checks import check_no_autocast, prepared_images, prepared_model, state
+from filterscope.linear.contributions import Contributions, split_scores
+from filterscope.linear.errors import ConservationError
+from filterscope.linear.frozen import Select, freeze, unattributed
+from filterscope.linear.graph import Graph
+from filterscope.linear.grouping import By, constant_names, layer_names
+from filterscope.linear.operator import linear_operator
+from filterscope.linear.probes import Index, flat_index, map_probes
+from filterscope.linear.rules.table import NormFreeze, Options, Smooth
+
+
+class LinearInterpreter:
+    """A network read as the affine map y = F x + r that it is at given images.
+
+    Each non-linear unit is replaced by a linear one that gives the same value at the image and is
+    kept for every other argument; what is left is linear in the image but for constants. F x0 + r
+    is the network's output exactly. F is the Jacobian where all units are piecewise linear.
+
+    Args:
+        model: Any network of plain PyTorch operations. It is put in eval mode for a moment and
+            restored; it is not changed. A compiled one is unwrapped.
+        images: x0, (N, ...), prepared as the network expects them. Each image has a map of its
+            own; rows, columns and the operator want N = 1.
+        smooth: How sigmoid, softplus and other smooth units are frozen: "chord" through h(0)
+            (default: bounded), "gain" h(y) / y (the paper's masks), "tangent" (the Jacobian). Units
+            h(y) = y g(y) such as SiLU and GELU keep the gate g except under "tangent".
+        norm_freeze: What norms by the image's own statistics keep: "mean+var" (default, the
+            paper's), "var" (subtracting the mean stays linear), "none" (the Jacobian).
+        freeze_gates: Whether gates (squeeze and excitation, a * sigmoid(b)) and attention keep
+            their value at the image. The paper has none: without it such a product is refused.
+        include_preprocess: Applied to the images first, as a part of the network: its constants
+            (mean subtraction) then count for r. None: the images come prepared, x0 is what the
+            network is given.
+        dtype: torch.float32 or torch.float64: converts a copy of the network and the images.
+            None keeps their precision.
+        output: What y is where the network returns no single tensor, or where only a part is
+            wanted: a key, a position or a function of what it returns.
+
+    Attributes:
+        output: y, as the network gives it.
+
+    Raises:
+        UnsupportedOperation: An operation without a rule, or one that is refused; it names the
+            operation, the module and, where there is one, the option that allows it.
+        TypeError: Arguments of a wrong type, scripted networks, an output that is no tensor.
+        ValueError: Images or weights that are not finite, half precision, integers, an unknown
+            option, or a network that draws at random.
+
+    Source: Navarrete Michelini et al., "A Tour of Convolutional Networks Guided by Linear
+    Interpreters", ICCV 2019; gates, attention and other norms are this library's extension.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
+        >>> image = torch.rand(1, 1, 4, 4)
+        >>> interpreter = LinearInterpreter(model, image)
+        >>> interpreter.row(2).shape, interpreter.column((0, 3, 3)).shape
+        (torch.Size([1, 4, 4]), torch.Size([3]))
+        >>> y = interpreter.apply(image) + interpreter.residual
+        >>> torch.allclose(y, model(image), atol=1e-6)
+        True
+        >>> [name for name, value in interpreter.contributions(2).layers]
+        ['0', '3']
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        *,
+        smooth: Smooth = "chord",
+        norm_freeze: NormFreeze = "mean+var",
+        freeze_gates: bool = False,
+        include_preprocess: Callable[[Tensor], Tensor] | None = None,
+        dtype: torch.dtype | None = None,
+        output: Select = None,
+    ) -> None:
+        _check_choice("smooth", smooth, get_args(Smooth))
+        _check_choice("norm_freeze", norm_freeze, get_args(NormFreeze))
+        self._model = prepared_model(model, dtype)
+        self.images = prepared_images(images, self._model, dtype)
+        self._options = Options(smooth, norm_freeze, freeze_gates)
+        self._settings: dict[str, Any] = {"preprocess": include_preprocess, "output": output}
+        self._program, self.output = freeze(
+            self._model, self.images, self._options, **self._settings
+        )
+        self._versions = [(name, t, t._version) for name, t in _aliases(self._model)]
+
+    @cached_property
+    def residual(self) -> Tensor:
+        """The constant part r = y - F x0, in the shape of the output."""
+        self._check_ready()
+        with torch.no_grad():
+            return self.output - self._program.run(self.images)
+
+    def apply(self, v: Tensor) -> Tensor:
+        """Send probes through the frozen network without its constants: F v.
+
+        Args:
+            v: (..., N, C, H, W), any leading axes; for one image the N may be missing. Converted
+                to the precision of the interpreter.
+
+        Returns:
+            F v, (..., N, *output); without the N where `v` has none.
+        """
+        self._check_ready()
+
+        def run(probes: Tensor) -> Tensor:
+            if len(probes) == 1:
+                return self._program.run(probes[0])[None]
+            return torch.func.vmap(self._program.run)(probes)
+
+        with torch.no_grad():
+            return map_probes(run, v, self.images, "v")
+
+    def adjoint(self, u: Tensor) -> Tensor:
+        """Send probes backwards: F^T u.
+
+        Args:
+            u: (..., N, *output), any leading axes; for one image the N may be missing.
+
+        Returns:
+            F^T u, (..., N, C, H, W); without the N where `u` has none.
+        """
+        self._check_ready()
+        return map_probes(self._graph.adjoint, u, self.output, "u")
+
+    def row(self, index: Index) -> Tensor:
+        """Row of F: which inputs make one output, (C, H, W).
+
+        Args:
+            index: Flat position in the image's output, or one position an axis.
+
+        Raises:
+            ValueError: Out of range, or more than one image.
+        """
+        return self.adjoint(self._unit(index, self.output))
+
+    def column(self, index: Index) -> Tensor:
+        """Column of F: what one input paints, in the shape of an image's output.
+
+        Args:
+            index: Flat position in the image, or one position an axis, (c, h, w).
+
+        Raises:
+            ValueError: Out of range, or more than one image.
+        """
+        return self.apply(self._unit(index, self.images))
+
+    def as_linear_operator(self) -> LinearOperator:
+        """F as a SciPy operator of shape (outputs, inputs), on flat NumPy vectors.
+
+        Raises:
+            ValueError: More than one image.
+        """
+        self._check_single()
+        return linear_operator(
+            self.apply, self.adjoint, self.images.shape[1:], self.output.shape[1:], self.images
+        )
+
+    @overload
+    def contributions(self, target: Index, by: By = ...) -> Contributions: ...
+
+    @overload
+    def contributions(
+        self, target: list[int] | Tensor, by: By = ...
+    ) -> tuple[Contributions, ...]: ...
+
+    def contributions(
+        self, target: Index | list[int] | Tensor, by: By = "stage"
+    ) -> Contributions | tuple[Contributions, ...]:
+        """Split an output into what the image and each layer's constants contribute to it.
+
+        One backward pass gives all parts. That they add up is checked at each call, to 1e-10
+        (float64) or 1e-4 (float32) of the largest term.
+
+        Args:
+            target: Flat position of the output, or one position an axis (a tuple). For several
+                images a list or tensor with the flat position for each.
+            by: "stage" sums over a layer with weights and the norm and activation on it; "block"
+                over the outermost modules that are no containers (a residual block); "op" over
+                nothing; a function or mapping from module path to name over that.
+
+        Returns:
+            The parts; for a list or tensor of targets a tuple, one for each image.
+
+        Raises:
+            ConservationError: The parts do not add up; it names the operation that is to blame.
+            TypeError: Targets that are no integers.
+            ValueError: A target out of range, another number of targets, or an unknown `by`.
+        """
+        self._check_ready()
+        targets = self._targets(target)
+        units = torch.zeros_like(self.output).flatten(1)
+        units[range(len(targets)), targets] = 1
+        scores = (self.output.flatten(1) * units).sum(1)
+        inputs, constants = self._graph.products(units.view_as(self.output), self.images)
+        layers = layer_names(self._program, self._model, by)
+        names = constant_names(self._program)
+        try:
+            found = split_scores(
+                targets, scores, inputs, constants, list(names.values()), list(layers.values())
+            )
+        except ConservationError as error:
+            raise self._explained(error) from error
+        return found if isinstance(target, (list, Tensor)) else found[0]
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return Graph(self._program, self.images)
+
+    def _targets(self, target: Index | list[int] | Tensor) -> list[int]:
+        shape = self.output.shape[1:]
+        listed: Any = target.tolist() if isinstance(target, Tensor) else target
+        if not isinstance(listed, list):
+            self._check_single("`target` must be a list or tensor with one position for each image")
+            listed = [target]
+        if len(listed) != len(self.output):
+            raise ValueError(
+                f"`target` must hold one position for each of {len(self.output)} images, "
+                f"got {len(listed)}"
+            )
+        return [flat_index(one, shape, "target") for one in listed]
+
+    def _explained(self, error: ConservationError) -> ConservationError:
+        """Name the operation that the gap comes from."""
+        culprit = unattributed(self._model, self.images, self._options, **self._settings)
+        reason = culprit or "each operation is right to rounding; `dtype=torch.float64` helps"
+        return ConservationError(f"{error}: {reason}")
+
+    def _unit(self, index: Index, like: Tensor) -> Tensor:
+        self._check_single()
+        unit = torch.zeros_like(like[0]).flatten()
+        unit[flat_index(index, like.shape[1:])] = 1
+        return unit.view(like.shape[1:])
+
+    def _check_single(self, message: str = "this wants an interpreter of one image") -> None:
+        if len(self.images) != 1:
+            raise ValueError(f"{message}; there are {len(self.images)} images")
+
+    def _check_ready(self) -> None:
+        """Refuse a mode that would round the replay, and weights that are no longer those."""
+        check_no_autocast(self.images)
+        for name, tensor, version in self._versions:
+            if tensor._version != version:
+                raise RuntimeError(
+                    f"{name} was changed after the interpreter was made; make a new one"
+                )
+
+
+def _aliases(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Weights as tensors of their own on the same memory, which tell when it is written to."""
+    return [(name, tensor.detach()) for name, tensor in state(model)]
+
+
+def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {value!r}")

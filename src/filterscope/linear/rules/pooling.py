@@ -1,0 +1,36 @@
+"""Pools that select: the places of the largest values are frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from filterscope.linear.rules.table import Affine, Call, rule
+
+# PyTorch's own choice of places settles ties, ceil_mode and borders.
+_WITH_PLACES: dict[str, tuple[Callable[..., Any], int]] = {
+    "max_pool1d": (F.max_pool1d_with_indices, 1),
+    "max_pool2d": (F.max_pool2d_with_indices, 2),
+    "max_pool3d": (F.max_pool3d_with_indices, 3),
+    "adaptive_max_pool1d": (F.adaptive_max_pool1d_with_indices, 1),
+    "adaptive_max_pool2d": (F.adaptive_max_pool2d_with_indices, 2),
+    "adaptive_max_pool3d": (F.adaptive_max_pool3d_with_indices, 3),
+}
+
+
+@rule(*_WITH_PLACES, *[f"{name}_with_indices" for name in _WITH_PLACES])
+def max_pool(
+    call: Call, input: Tensor, *args: Any, return_indices: bool = False, **kwargs: Any
+) -> Affine:
+    """A selection of input positions."""
+    pool, positions = _WITH_PLACES[call.name.removesuffix("_with_indices")]
+    _, places = pool(input, *args, **kwargs)
+    flat = places.flatten(-positions)
+
+    def select(x: Tensor) -> Tensor:
+        return x.flatten(-positions).gather(-1, flat).view(places.shape)
+
+    return Affine(select)

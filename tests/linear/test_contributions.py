@@ -1,0 +1,178 @@
+"""Contributions: conservation, the loop over single constants, and the layers."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from filterscope.linear import Affine, ConservationError, LinearInterpreter, rule
+from filterscope.linear.grouping import block_path
+from filterscope.linear.rules import table
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        y = F.relu6(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + x)
+
+
+class Network(nn.Module):
+    """Stem, two residual blocks in a container, a dense part whose norm comes first, a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 4, 3)
+        self.blocks = nn.Sequential(Block(), Block())
+        self.norm, self.dense = nn.BatchNorm2d(8), nn.Conv2d(8, 3, 1)
+        self.head = nn.Linear(3, 5)
+
+    def forward(self, x):
+        x = self.stem(2 * x - 1)
+        x = torch.cat([x, self.blocks(x)], 1)
+        x = self.dense(F.relu(self.norm(x)))
+        return self.head(x.mean((2, 3)) + 0.1)
+
+
+@pytest.fixture
+def model(randomised):
+    return randomised(Network()).eval()
+
+
+@pytest.fixture
+def interpreter(model, random_image):
+    return LinearInterpreter(model, random_image(1, 2, 8, 8))
+
+
+def test_one_backward_pass_equals_one_forward_pass_for_each_constant(interpreter) -> None:
+    parts = interpreter.contributions(3, by="op")
+    program = interpreter._program
+    zero = torch.zeros_like(interpreter.images)
+    assert len(parts.layers) == len(program.offsets()) > 14
+    for position, (name, value) in zip(program.offsets(), parts.layers, strict=True):
+        alone = float(program.run(zero, offsets={position})[0, 3])
+        assert value == pytest.approx(alone, rel=1e-10, abs=1e-13), name
+    assert parts.input == pytest.approx(float(interpreter.apply(interpreter.images)[0, 3]))
+    assert parts.residual == pytest.approx(float(interpreter.residual[0, 3]))
+    assert parts.total == pytest.approx(float(interpreter.output[0, 3]), rel=1e-12)
+
+
+def test_maps_sum_to_the_contributions(interpreter) -> None:
+    parts = interpreter.contributions((2,), by="op")
+    assert parts.input_map.shape == (2, 8, 8)
+    assert float(parts.input_map.sum()) == pytest.approx(parts.input)
+    for (name, value), (other, values) in zip(parts.layers, parts.maps, strict=True):
+        assert name == other
+        assert float(values.sum()) == pytest.approx(value, abs=1e-12)
+    assert dict(parts.maps)["blocks.0.bn2"].shape == (4, 6, 6)
+    assert dict(parts.maps)["head"].shape == (5,)
+
+
+def test_a_bias_contributes_bias_times_gradient(model, interpreter) -> None:
+    model.zero_grad()
+    model(interpreter.images)[0, 1].backward()
+    parts = dict(interpreter.contributions(1, by="op").layers)
+    for name, layer in [("stem", model.stem), ("dense", model.dense), ("head", model.head)]:
+        expected = float((layer.bias * layer.bias.grad).sum())
+        assert parts[name] == pytest.approx(expected, rel=1e-10)
+
+
+def test_layers_are_stages_blocks_operations_or_as_told(interpreter) -> None:
+    def names(by):
+        return [name for name, _ in interpreter.contributions(0, by=by).layers]
+
+    assert names("stage") == [
+        "forward:sub", "stem", "blocks.0.conv1", "blocks.0.conv2", "blocks.1.conv1",
+        "blocks.1.conv2", "norm", "dense", "head",
+    ]  # fmt: skip
+    assert names("block") == [
+        "forward", "stem", "blocks.0", "blocks.1", "norm", "dense", "head",
+    ]  # fmt: skip
+    operations = names("op")
+    assert operations[:5] == [
+        "forward:sub", "stem", "blocks.0.conv1", "blocks.0.bn1", "blocks.0:relu6",
+    ]  # fmt: skip
+    assert len(set(operations)) == len(operations)
+    assert names(lambda path: path.split(".")[0] or "root") == [
+        "root", "stem", "blocks", "norm", "dense", "head",
+    ]  # fmt: skip
+    paths = {"", "stem", "norm", "dense", "head"} | {
+        f"blocks.{k}{part}" for k in (0, 1) for part in ("", ".conv1", ".bn1", ".conv2", ".bn2")
+    }
+    assert names(dict.fromkeys(paths, "all")) == ["all"]
+    totals = {by: interpreter.contributions(0, by=by).total for by in ("stage", "block", "op")}
+    assert len(set(totals.values())) == 1
+    with pytest.raises(ValueError, match="no layer for the module 'stem'"):
+        interpreter.contributions(0, by={"": "input"})
+    with pytest.raises(ValueError, match='`by` must be "stage", "block", "op"'):
+        interpreter.contributions(0, by="module")
+
+
+def test_a_layer_used_twice_is_counted_at_each_place(randomised, random_image) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(2, 2, 3)
+
+        def forward(self, x):
+            return self.conv(self.conv(x).relu()).flatten(1)
+
+    found = LinearInterpreter(randomised(Twice()), random_image(1, 2, 6, 6))
+    assert [name for name, _ in found.contributions(0).layers] == ["conv", "conv#2"]
+
+
+def test_blocks_are_the_outermost_modules_that_are_no_containers() -> None:
+    model = nn.Sequential(nn.Sequential(Block()), nn.ModuleDict({"a": nn.Linear(1, 1)}))
+    assert block_path(model, "0.0.conv1") == "0.0"
+    assert block_path(model, "1.a") == "1.a"
+    assert block_path(model, "0.0") == "0.0"
+    assert block_path(model, "") == "forward"
+
+
+def test_an_image_in_a_normed_batch_conserves(randomised, random_image) -> None:
+    model = randomised(nn.Sequential(nn.Conv2d(2, 4, 3), nn.InstanceNorm2d(4), nn.ReLU(),
+                                     nn.Flatten(), nn.Linear(64, 3)))  # fmt: skip
+    images = random_image(5, 2, 6, 6)
+    parts = LinearInterpreter(model, images).contributions(torch.tensor([0, 1, 2, 0, 1]))
+    expected = model(images)[range(5), [0, 1, 2, 0, 1]]
+    torch.testing.assert_close(torch.tensor([p.total for p in parts]).double(), expected.detach())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda x: 2 * x, "does not give its value"),
+        (lambda x: F.relu(x), "is not linear"),
+    ],
+)
+def test_a_wrong_rule_is_named(randomised, random_image, wrong, message) -> None:
+    kept = table.find_rule("relu")
+    model = randomised(nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten()))
+    image = random_image(1, 2, 5, 5)
+    target = int(model(image).argmax())
+    try:
+        rule("relu")(lambda call, input, inplace=False: Affine(wrong))
+        with pytest.raises(ConservationError, match=f"unattributed: .*`relu` in `1`.*{message}"):
+            LinearInterpreter(model, image).contributions(target)
+    finally:
+        table._RULES["relu"] = kept
+
+
+def test_users_add_rules(random_image, check_affine) -> None:
+    class Cube(nn.Module):
+        def forward(self, x):
+            return (x - 0.5).pow(3).flatten(1)
+
+    @rule("pow")
+    def power(call, input, exponent):
+        return Affine(lambda x: x * input ** (exponent - 1))
+
+    try:
+        image = random_image(1, 1, 2, 2)
+        check_affine(LinearInterpreter(Cube(), image), Cube()(image))
+    finally:
+        del table._RULES["pow"]
