@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -90,7 +91,8 @@ def localize(
     num_classes = len(mean_features)
     active = ActivationLocalization(num_classes)
     cam = MapLocalization(num_classes) if linear_head(model, layer) is not None else None
-    for batch, masks in _with_masks(split, transform, batch_size, device, workers):
+    read = partial(_with_masks, split, transform, batch_size, device, workers)
+    for batch, masks in read():
         low = maps.activation_map(model, batch.images, layer, size=None, activation=activation)
         active.update(low.cpu(), masks, batch.labels.cpu(), batch.indices)
         if cam is not None:
@@ -101,22 +103,20 @@ def localize(
     part = _named("activmap", "ap30", result) | Part({"activmap_degenerate": result.degenerate})
     if cam is not None:
         part |= _named("cam", "ap30", cam.compute())
-    part |= _gradient_part(
-        model, layer, activation, split, transform, mean_features, batch_size, device, workers
-    )
+
+    def gradients(images: Tensor, filters: list[int]) -> Tensor:
+        return maps.grad_map(model, images, layer, filters, preset=None, activation=activation)
+
+    part |= _gradient_part(gradients, read, split.labels, mean_features, transform.image_size)
     return part | _chance_part(split, num_classes)
 
 
 def _gradient_part(
-    model: nn.Module,
-    layer: nn.Module,
-    activation: Callable[[Tensor], Tensor] | None,
-    split: Split,
-    transform: Transform,
+    gradients: Callable[[Tensor, list[int]], Tensor],
+    read: Callable[[Tensor], Iterator[tuple[Batch, Tensor]]],
+    labels: Tensor,
     mean_features: Tensor,
-    batch_size: int,
-    device: torch.device,
-    workers: int,
+    side: int,
 ) -> Part:
     """Gradient maps on the first images of each class, in both readings of the paper.
 
@@ -130,26 +130,23 @@ def _gradient_part(
     official = GradientLocalization(num_classes, number, "official")
     paper = GradientLocalization(num_classes, len(every), "paper")
     blurs = {
-        name: preset.scaled(transform.image_size / STATED_FOR)
-        for name, preset in maps.GRAD_MAP_PRESETS.items()
+        name: preset.scaled(side / STATED_FOR) for name, preset in maps.GRAD_MAP_PRESETS.items()
     }
     for c in range(num_classes):
-        places = torch.nonzero(split.labels == c).flatten()[:GRADIENT_IMAGES]
+        places = torch.nonzero(labels == c).flatten()[:GRADIENT_IMAGES]
         if not len(places):
             continue
         strongest = mean_features[c].argsort(descending=True, stable=True)[:number]
         both = torch.unique(torch.cat([every, strongest]))
-        for batch, masks in _with_masks(split, transform, batch_size, device, workers, places):
-            found = maps.grad_map(
-                model, batch.images, layer, both.tolist(), preset=None, activation=activation
-            )
-            labels = batch.labels.cpu()
+        for batch, masks in read(places):
+            found = gradients(batch.images, both.tolist())
+            true = batch.labels.cpu()
             for metric, wanted, name in (
                 (official, strongest, "official"),
                 (paper, every, "paper"),
             ):
                 chosen = found[:, torch.searchsorted(both, wanted).to(found.device)]
-                metric.update(blurs[name].blur(chosen).cpu(), masks, labels)
+                metric.update(blurs[name].blur(chosen).cpu(), masks, true)
     part = _named("gradmap", "ap20", official.compute())
     part |= _named("gradmap_paper", "ap20", paper.compute())
     return part | Part(
