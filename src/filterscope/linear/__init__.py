@@ -11,6 +11,7 @@ from filterscope.core.lazy import lazy_members
 if TYPE_CHECKING:
     from filterscope.linear.contributions import Contributions
     from filterscope.linear.errors import ConservationError, UnsupportedOperation
+    from filterscope.linear.filters import FilterContributions
     from filterscope.linear.interpreter import LinearInterpreter
     from filterscope.linear.rules.table import Affine, Call, rule
 
@@ -19,6 +20,7 @@ __all__ = [
     "Call",
     "ConservationError",
     "Contributions",
+    "FilterContributions",
     "LinearInterpreter",
     "UnsupportedOperation",
     "rule",
@@ -31,6 +33,7 @@ __getattr__, __dir__ = lazy_members(
         "Call": f"{__name__}.rules.table",
         "ConservationError": f"{__name__}.errors",
         "Contributions": f"{__name__}.contributions",
+        "FilterContributions": f"{__name__}.filters",
         "LinearInterpreter": f"{__name__}.interpreter",
         "UnsupportedOperation": f"{__name__}.errors",
         "rule": f"{__name__}.rules.table",

@@ -28,6 +28,11 @@ class Recorder(TorchFunctionMode):
         options: How units are frozen.
         path: Gives the path of the running module.
         inspect_step: Called with each call, its affine form and its input values.
+
+    Attributes:
+        steps: The affine steps so far.
+        layers: Number of the value that each module returned last; None where that is no tensor
+            that depends on the image.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class Recorder(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.steps: list[Step] = []
+        self.layers: dict[str, int | None] = {}
         self._options = options
         self._path = path
         self._inspect_step = inspect_step
@@ -66,6 +72,11 @@ class Recorder(TorchFunctionMode):
             raise self._refusal(name, "it is given a tensor that was changed in place through a "
                                 "view of it; write the change as `x = ...`")  # fmt: skip
         return number
+
+    def note(self, path: str, output: Any) -> None:
+        """Remember which value a module returned; None where it is no value of the program."""
+        known = self._known.get(output) if isinstance(output, Tensor) else None
+        self.layers[path] = None if known is None else known[0]
 
     def finish(self, output: Tensor) -> int:
         """The number of the output; an error where it does not depend on the image."""

@@ -53,13 +53,14 @@ def freeze(
 
     with torch.inference_mode(False), evaluating(model):
         expected = run(images.clone())
-        with module_paths(model) as path, _without_gradients(model), torch.enable_grad():
-            recorder = Recorder(options, path, inspect_step)
+        with module_paths(model) as running, _without_gradients(model), torch.enable_grad():
+            recorder = Recorder(options, running.path, inspect_step)
+            running.on_output = recorder.note
             inputs = images.detach().clone().requires_grad_()
             source = recorder.track(inputs)
             with recorder:
                 found = run(inputs)
-        program = Program(recorder.steps, source, recorder.finish(found))
+        program = Program(recorder.steps, source, recorder.finish(found), recorder.layers)
     _check_output(found.detach(), expected)
     return program, found.detach()
 

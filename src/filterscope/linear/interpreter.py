@@ -10,9 +10,11 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
+from filterscope.core.layers import find_layer
 from filterscope.linear.checks import check_no_autocast, prepared_images, prepared_model, state
 from filterscope.linear.contributions import Contributions, split_scores
 from filterscope.linear.errors import ConservationError
+from filterscope.linear.filters import FilterContributions, LayerGraph, split_filters
 from filterscope.linear.frozen import Select, freeze, unattributed
 from filterscope.linear.graph import Graph
 from filterscope.linear.grouping import By, constant_names, layer_names
@@ -95,6 +97,7 @@ class LinearInterpreter:
         self._program, self.output = freeze(
             self._model, self.images, self._options, **self._settings
         )
+        self._layer_graph: LayerGraph | None = None
         self._versions = [(name, t, t._version) for name, t in _aliases(self._model)]
 
     @cached_property
@@ -202,10 +205,9 @@ class LinearInterpreter:
         """
         self._check_ready()
         targets = self._targets(target)
-        units = torch.zeros_like(self.output).flatten(1)
-        units[range(len(targets)), targets] = 1
-        scores = (self.output.flatten(1) * units).sum(1)
-        inputs, constants = self._graph.products(units.view_as(self.output), self.images)
+        units = self._units(targets)
+        scores = (self.output * units).flatten(1).sum(1)
+        inputs, constants = self._graph.products(units, self.images)
         layers = layer_names(self._program, self._model, by)
         names = constant_names(self._program)
         try:
@@ -214,6 +216,53 @@ class LinearInterpreter:
             )
         except ConservationError as error:
             raise self._explained(error) from error
+        return found if isinstance(target, (list, Tensor)) else found[0]
+
+    @overload
+    def filter_contributions(
+        self, target: Index, layer: str | nn.Module
+    ) -> FilterContributions: ...
+
+    @overload
+    def filter_contributions(
+        self, target: list[int] | Tensor, layer: str | nn.Module
+    ) -> tuple[FilterContributions, ...]: ...
+
+    def filter_contributions(
+        self, target: Index | list[int] | Tensor, layer: str | nn.Module
+    ) -> FilterContributions | tuple[FilterContributions, ...]:
+        """Split an output into what each filter of a layer contributes to it.
+
+        The frozen network above a layer is affine in the layer's output: a filter's part is the
+        gradient there times the value at the image, summed over positions.
+
+        Args:
+            target: As in `contributions`.
+            layer: Dotted name of the layer or the module itself. Where it ran several times, its
+                last call counts.
+
+        Returns:
+            The parts; for a list or tensor of targets a tuple, one for each image.
+
+        Raises:
+            TypeError: Targets that are no integers; a layer that is neither name nor module.
+            ValueError: A target out of range; an unknown layer, one that did not run, one whose
+                output is no tensor (N, filters, ...), or one that the output does not depend on.
+
+        Example:
+            >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
+            >>> interpreter = LinearInterpreter(model, torch.rand(1, 1, 4, 4))
+            >>> interpreter.filter_contributions(2, "1").values.shape
+            torch.Size([2])
+        """
+        self._check_ready()
+        targets = self._targets(target)
+        name, _ = find_layer(self._model, layer)
+        if self._layer_graph is None or self._layer_graph.layer != name:
+            self._layer_graph = LayerGraph(self._program, self.images, name)
+        units = self._units(targets)
+        scores = (self.output * units).flatten(1).sum(1)
+        found = split_filters(targets, name, scores, self._layer_graph.products(units))
         return found if isinstance(target, (list, Tensor)) else found[0]
 
     @cached_property
@@ -232,6 +281,12 @@ class LinearInterpreter:
                 f"got {len(listed)}"
             )
         return [flat_index(one, shape, "target") for one in listed]
+
+    def _units(self, targets: Sequence[int]) -> Tensor:
+        """One in each image's target, zero elsewhere, (N, *output)."""
+        units = torch.zeros_like(self.output, memory_format=torch.contiguous_format)
+        units.view(len(targets), -1)[range(len(targets)), list(targets)] = 1
+        return units
 
     def _explained(self, error: ConservationError) -> ConservationError:
         """Name the operation that the gap comes from."""
