@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
-    from filterscope import linear, maps, metrics
+    from filterscope import attacks, linear, maps, metrics
     from filterscope.gates import ClassGate, GatedClassifier, fixed_gate, gate_penalty
     from filterscope.linear import LinearInterpreter
     from filterscope.runs import from_pretrained, load_run
@@ -20,6 +20,7 @@ __all__ = [
     "GatedClassifier",
     "LinearInterpreter",
     "__version__",
+    "attacks",
     "fixed_gate",
     "from_pretrained",
     "gate_penalty",
@@ -35,6 +36,7 @@ __getattr__, __dir__ = lazy_members(
         "ClassGate": f"{__name__}.gates.gate",
         "GatedClassifier": f"{__name__}.gates.classifier",
         "LinearInterpreter": f"{__name__}.linear.interpreter",
+        "attacks": f"{__name__}.attacks",
         "fixed_gate": f"{__name__}.gates.fixed",
         "from_pretrained": f"{__name__}.runs",
         "gate_penalty": f"{__name__}.gates.penalty",
