@@ -10,7 +10,7 @@ from filterscope.core.lazy import lazy_members
 if TYPE_CHECKING:
     from filterscope import attacks, linear, maps, metrics
     from filterscope.gates import ClassGate, GatedClassifier, fixed_gate, gate_penalty
-    from filterscope.linear import LinearInterpreter
+    from filterscope.linear import LinearInterpreter, pixel_discussion, pixel_votes
     from filterscope.runs import from_pretrained, load_run
 
 __version__ = "0.1.0"
@@ -28,6 +28,8 @@ __all__ = [
     "load_run",
     "maps",
     "metrics",
+    "pixel_discussion",
+    "pixel_votes",
 ]
 
 __getattr__, __dir__ = lazy_members(
@@ -44,5 +46,7 @@ __getattr__, __dir__ = lazy_members(
         "load_run": f"{__name__}.runs",
         "maps": f"{__name__}.maps",
         "metrics": f"{__name__}.metrics",
+        "pixel_discussion": f"{__name__}.linear.discussion",
+        "pixel_votes": f"{__name__}.linear.votes",
     },
 )
