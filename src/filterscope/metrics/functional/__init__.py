@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
+    from filterscope.metrics.functional.agreement import GateAgreement, gate_agreement
     from filterscope.metrics.functional.class_means import class_mean_features
     from filterscope.metrics.functional.clusters import ClusterCentres, cluster_centres
     from filterscope.metrics.functional.correlation import (
@@ -67,6 +68,7 @@ __all__ = [
     "BlockRatio",
     "ClusterCentres",
     "Entanglement",
+    "GateAgreement",
     "GateSimilarity",
     "GateStatistics",
     "ImageLocalization",
@@ -87,6 +89,7 @@ __all__ = [
     "confusion_matrix",
     "filter_class_entanglement",
     "filter_correlation",
+    "gate_agreement",
     "gate_filters",
     "gate_mi_overlap",
     "gate_similarity",
@@ -114,6 +117,7 @@ __getattr__, __dir__ = lazy_members(
         "BlockRatio": f"{__name__}.correlation_blocks",
         "ClusterCentres": f"{__name__}.clusters",
         "Entanglement": f"{__name__}.entanglement",
+        "GateAgreement": f"{__name__}.agreement",
         "GateSimilarity": f"{__name__}.similarity",
         "GateStatistics": f"{__name__}.gate",
         "ImageLocalization": f"{__name__}.localization_result",
@@ -134,6 +138,7 @@ __getattr__, __dir__ = lazy_members(
         "confusion_matrix": f"{__name__}.filter_removal",
         "filter_class_entanglement": f"{__name__}.entanglement",
         "filter_correlation": f"{__name__}.correlation",
+        "gate_agreement": f"{__name__}.agreement",
         "gate_filters": f"{__name__}.filter_removal",
         "gate_mi_overlap": f"{__name__}.gate",
         "gate_similarity": f"{__name__}.similarity",
