@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from filterscope.models.cifar_alexnet import CifarAlexNet
     from filterscope.models.cifar_resnet import CifarResNet
     from filterscope.models.registry import ModelInfo, create_model, list_models, model_info
-    from filterscope.models.weights import freeze, load_weights
+    from filterscope.models.weights import count_classes, freeze, load_weights
 
 __all__ = [
     "CifarAlexNet",
     "CifarResNet",
     "ModelInfo",
+    "count_classes",
     "create_model",
     "freeze",
     "list_models",
@@ -27,6 +28,7 @@ __getattr__, __dir__ = lazy_members(
         "CifarAlexNet": f"{__name__}.cifar_alexnet",
         "CifarResNet": f"{__name__}.cifar_resnet",
         "ModelInfo": f"{__name__}.registry",
+        "count_classes": f"{__name__}.weights",
         "create_model": f"{__name__}.registry",
         "freeze": f"{__name__}.weights",
         "list_models": f"{__name__}.registry",
