@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
+from filterscope.linear.cut import BUDGET, affordable, find_cut
 from filterscope.linear.errors import ConservationError
-from filterscope.linear.graph import Graph
 from filterscope.linear.interpreter import LinearInterpreter
 from filterscope.linear.literal import backprojected_biases
-from filterscope.linear.program import Program
-from filterscope.linear.spread import Place, find_places, spread
+from filterscope.linear.pixels import CHUNK, CutReader, Method, PixelReader
+from filterscope.linear.spread import Place, find_places
 
-Method = Literal["conserving", "literal", "literal_times_input", "backprojected"]
-
-CHUNK = 16
 _TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 _CANCELLING = 1e-3
 
@@ -73,7 +70,7 @@ def pixel_discussion(
     check_classifier(interpreter)
     single = isinstance(label, int)
     labels = checked_labels([label] if single else label, interpreter, "label")
-    discussion = Discussion(interpreter, method)
+    discussion = Discussion(interpreter, labels, method)
     found = [discussion.read(labels[k : k + CHUNK]) for k in range(0, len(labels), CHUNK)]
     discussion.warn()
     return found[0][0] if single else torch.cat(found)
@@ -84,10 +81,18 @@ class Discussion:
 
     Args:
         interpreter: Of a classifier at one image.
+        labels: All labels that will be read.
         method: One of the methods of `pixel_discussion`.
+        budget: Bytes that the maps of the features of a cut may take.
     """
 
-    def __init__(self, interpreter: LinearInterpreter, method: Method) -> None:
+    def __init__(
+        self,
+        interpreter: LinearInterpreter,
+        labels: Sequence[int],
+        method: Method,
+        budget: int = BUDGET,
+    ) -> None:
         if method not in get_args(Method):
             raise ValueError(f"`method` must be one of {', '.join(get_args(Method))}, "
                              f"got {method!r}")  # fmt: skip
@@ -96,7 +101,7 @@ class Discussion:
         self._method = method
         program, images = interpreter._program, interpreter.images
         places = find_places(program, images)
-        self._reader = PixelReader(program, interpreter._graph, images, places, method)
+        self._reader = _reader(interpreter, labels, method, places, budget)
         self._factor: Tensor = torch.ones_like(interpreter.output[0])
         self._shared: Tensor = images.new_zeros(images.shape[2:])
         self._read, self._cancelling = 0, 0
@@ -151,64 +156,23 @@ class Discussion:
             )
 
 
-class PixelReader:
-    """The part of a pixel discussion that is linear in what is pulled back.
-
-    Args:
-        program: The frozen network, or the part of it up to some value.
-        graph: Its graph.
-        images: x0, (1, C, H, W).
-        places: Where each value lies.
-        method: One of the methods of `pixel_discussion`.
-    """
-
-    def __init__(
-        self,
-        program: Program,
-        graph: Graph,
-        images: Tensor,
-        places: dict[int, Place],
-        method: Method,
-    ) -> None:
-        self._graph, self._images, self._method = graph, images, method
-        self._constants = list(constants(program, places))
-
-    def read(self, probes: Tensor) -> tuple[Tensor, Tensor]:
-        """Pull probes (P, 1, *output) back to pixels.
-
-        Returns:
-            The maps (P, H, W), and the sum of the sizes of the terms that they are made of, (P,).
-        """
-        if self._method in ("literal", "literal_times_input"):
-            rows = self._graph.adjoint(probes)[:, 0]
-            maps = (rows if self._method == "literal" else rows * self._images[0]).sum(1)
-            return maps, maps.abs().sum((1, 2), dtype=torch.float64)
-        rows, gradients = self._graph.gradients(probes)
-        maps = (rows[:, 0] * self._images[0]).sum(1)
-        terms = maps.sum((1, 2), dtype=torch.float64).abs()
-        pairs = zip(gradients, self._constants, strict=True)
-        products = [gradient * offset for gradient, (offset, _) in pairs]
-        if self._method == "backprojected":
-            if products:
-                maps = maps + self._graph.backproject(products)[:, 0].sum(1)
-            return maps, terms
-        return add_spread(maps, terms, products, [place for _, place in self._constants])
-
-
-def constants(program: Program, places: dict[int, Place]) -> list[tuple[Tensor, Place]]:
-    """Each constant of a program, in depth order, and where the value lies that it is added to."""
-    steps = [program.steps[position] for position in program.offsets()]
-    return [(step.offset, places[step.outputs[0]]) for step in steps if step.offset is not None]
-
-
-def add_spread(
-    maps: Tensor, terms: Tensor, products: Sequence[Tensor], places: Sequence[Place]
-) -> tuple[Tensor, Tensor]:
-    """Add contribution maps (P, ...), spread over the pixels, and the sizes of their sums."""
-    for product, place in zip(products, places, strict=True):
-        maps = maps + spread(product, place.axes, maps.shape[1:])
-        terms = terms + product.flatten(1).sum(1, dtype=torch.float64).abs()
-    return maps, terms
+def _reader(
+    interpreter: LinearInterpreter,
+    labels: Sequence[int],
+    method: Method,
+    places: Mapping[int, Place],
+    budget: int,
+) -> PixelReader | CutReader:
+    """Through the feature cut where that is cheaper and fits the budget."""
+    program, images = interpreter._program, interpreter.images
+    # the search itself costs as much as some rows
+    if budget and len(labels) > CHUNK:
+        found = find_cut(program, interpreter.output, labels, places)
+        numbers = images[0, 0].numel() * (1 + CutReader.rows_needed(method))
+        cut = affordable(found, numbers, images, budget)
+        if cut is not None:
+            return CutReader(cut, images, places, method)
+    return PixelReader(program, interpreter._graph, images, places, method)
 
 
 def unit_labels(interpreter: LinearInterpreter, labels: Sequence[int]) -> Tensor:

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-import torch
 from torch import Tensor
 
-from filterscope.linear.discussion import CHUNK, check_classifier, checked_labels, unit_labels
+from filterscope.linear.cut import BUDGET, Cut, affordable, check_budget, find_cut
+from filterscope.linear.discussion import check_classifier, checked_labels, unit_labels
+from filterscope.linear.graph import Graph
 from filterscope.linear.interpreter import LinearInterpreter
+from filterscope.linear.pixels import CHUNK
+from filterscope.linear.spread import find_places
 
 
 def iterate_rows(
-    interpreter: LinearInterpreter, labels: Sequence[int] | None = None, chunk: int = CHUNK
+    interpreter: LinearInterpreter,
+    labels: Sequence[int] | None = None,
+    chunk: int = CHUNK,
+    *,
+    budget: int = BUDGET,
 ) -> Iterator[tuple[list[int], Tensor]]:
     """Read the rows F_l of a classifier, a few labels at a time.
+
+    Where a few features feed all labels, as before the last layer of a ResNet-18, F = W G: the
+    features' rows G are read once, kept, and mixed into each label's.
 
     Args:
         interpreter: Of a classifier: one image (1, C, H, W), output (1, L).
         labels: The labels, in the order in which they are wanted; None for all.
         chunk: How many rows are read and held at once.
+        budget: Bytes that the features' rows may take, 1 GiB by default; where they need more,
+            each label's row is read by itself. 0 to do without them.
 
     Yields:
         Labels, and their rows (labels, C, H, W).
@@ -36,18 +48,34 @@ def iterate_rows(
     """
     check_classifier(interpreter)
     check_chunk(chunk)
+    check_budget(budget)
     wanted = checked_labels(labels, interpreter)
     interpreter._check_ready()
-    return _rows(interpreter, wanted, chunk)
+    return _rows(interpreter, wanted, chunk, budget)
 
 
 def _rows(
-    interpreter: LinearInterpreter, labels: list[int], chunk: int
+    interpreter: LinearInterpreter, labels: list[int], chunk: int, budget: int
 ) -> Iterator[tuple[list[int], Tensor]]:
+    program, images = interpreter._program, interpreter.images
+    cut = None
+    if budget and len(labels) > CHUNK:
+        found = find_cut(program, interpreter.output, labels, find_places(program, images))
+        cut = affordable(found, images[0].numel(), images, budget)
+    read = interpreter._graph.adjoint if cut is None else _rows_through(cut, images)
     for start in range(0, len(labels), chunk):
         some = labels[start : start + chunk]
-        with torch.no_grad():
-            yield some, interpreter._graph.adjoint(unit_labels(interpreter, some))[:, 0]
+        yield some, read(unit_labels(interpreter, some)).view(-1, *images.shape[1:])
+
+
+def _rows_through(cut: Cut, images: Tensor) -> Callable[[Tensor], Tensor]:
+    """Read the rows of the active features; give a function that mixes them."""
+    trunk = Graph(cut.trunk, images)
+    rows = images.new_empty(len(cut.active), images[0].numel())
+    for some, units in cut.units(images, CHUNK):
+        rows[some] = trunk.adjoint(units).flatten(1)
+    head = Graph(cut.head, images.new_zeros(cut.shape))
+    return lambda probes: cut.coefficients(head.adjoint(probes)) @ rows
 
 
 def check_chunk(chunk: int) -> None:

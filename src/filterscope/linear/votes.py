@@ -9,14 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from filterscope.linear.discussion import (
-    CHUNK,
-    Discussion,
-    Method,
-    check_classifier,
-    checked_labels,
-)
+from filterscope.linear.cut import BUDGET, check_budget
+from filterscope.linear.discussion import Discussion, check_classifier, checked_labels
 from filterscope.linear.interpreter import LinearInterpreter
+from filterscope.linear.pixels import CHUNK, Method
 from filterscope.linear.rows import check_chunk
 
 
@@ -157,17 +153,22 @@ def pixel_votes(
     method: Method = "conserving",
     *,
     chunk: int = CHUNK,
+    budget: int = BUDGET,
 ) -> PixelVotes:
     """Let each pixel vote for the label to which it contributes most.
 
     The discussions of all labels are read a chunk at a time and never held together: memory grows
-    with chunk times pixels. Of labels with equal discussions the lowest wins.
+    with chunk times pixels. Where a few features feed all labels, as before the last layer of a
+    ResNet-18, the features' maps are read instead, kept, and mixed into each label's; they take
+    features times pixels. Of labels with equal discussions the lowest wins.
 
     Args:
         interpreter: Of a classifier: one image (1, C, H, W), output (1, L).
         labels: Labels that take part; None for all. Fewer give a preview, which says so.
         method: Method of `pixel_discussion`.
         chunk: How many labels are read at once.
+        budget: Bytes that the features' maps may take, 1 GiB by default; where they need more,
+            each label is read by itself. 0 to do without them.
 
     Returns:
         The votes.
@@ -191,8 +192,9 @@ def pixel_votes(
     """
     check_classifier(interpreter)
     check_chunk(chunk)
+    check_budget(budget)
     wanted = sorted(set(checked_labels(labels, interpreter)))
-    discussion = Discussion(interpreter, method)
+    discussion = Discussion(interpreter, wanted, method, budget)
     size = interpreter.images.shape[2:]
     values = interpreter.images.new_full(size, -math.inf)
     winners = torch.zeros(size, dtype=torch.int64, device=values.device)
