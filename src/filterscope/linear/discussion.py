@@ -13,10 +13,9 @@ from filterscope.linear.cut import BUDGET, affordable, find_cut
 from filterscope.linear.errors import ConservationError
 from filterscope.linear.interpreter import LinearInterpreter
 from filterscope.linear.literal import backprojected_biases
-from filterscope.linear.pixels import CHUNK, CutReader, Method, PixelReader
+from filterscope.linear.pixels import CHUNK, TOLERANCE, CutReader, Method, PixelReader
 from filterscope.linear.spread import Place, find_places
 
-_TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 _CANCELLING = 1e-3
 
 
@@ -136,7 +135,7 @@ class Discussion:
         sizes = maps.abs().sum((1, 2), dtype=torch.float64)
         self._read += len(maps)
         # a score of zero is met by zeros, whatever the scale
-        weak = (totals.abs() < _CANCELLING * sizes) & (scores != 0)
+        weak = (totals.abs() <= _CANCELLING * sizes) & (scores != 0)
         self._cancelling += int(weak.sum())
         scales = torch.where(totals == 0, 0, scores / torch.where(totals == 0, 1, totals))
         return maps * scales.to(maps)[:, None, None]
@@ -146,7 +145,7 @@ class Discussion:
         gaps = (maps.sum((1, 2), dtype=torch.float64) - scores).abs()
         scales = torch.maximum(terms, scores.abs())
         # written so that a gap that is not a number is refused, too
-        if not bool((gaps <= _TOLERANCE[maps.dtype] * scales).all()):
+        if not bool((gaps <= TOLERANCE[maps.dtype] * scales).all()):
             worst = int(gaps.argmax())
             raise self._interpreter._explained(
                 ConservationError(

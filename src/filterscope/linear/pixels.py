@@ -16,6 +16,10 @@ from filterscope.linear.spread import Place, spread
 Method = Literal["conserving", "literal", "literal_times_input", "backprojected"]
 
 CHUNK = 16
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+# 16 times the rounding of a number, in units of the tolerance: among 1000 labels there are some
+# whose terms all but cancel
+_ROUNDING = {dtype: 16 * torch.finfo(dtype).eps / allowed for dtype, allowed in TOLERANCE.items()}
 
 
 class PixelReader:
@@ -44,15 +48,16 @@ class PixelReader:
         """Pull probes (P, 1, *output) back to pixels.
 
         Returns:
-            The maps (P, H, W), and the sum of the sizes of the terms that they are made of, (P,).
+            The maps (P, H, W), and the size of what they add up, (P,), float64: the sum of the
+            sizes of the terms, and what their own addition may round, in the same units.
         """
         if self._method in ("literal", "literal_times_input"):
             rows = self._graph.adjoint(probes)[:, 0]
             maps = (rows if self._method == "literal" else rows * self._images[0]).sum(1)
-            return maps, maps.abs().sum((1, 2), dtype=torch.float64)
+            return maps, _size(maps)
         rows, gradients = self._graph.gradients(probes)
         maps = (rows[:, 0] * self._images[0]).sum(1)
-        terms = maps.sum((1, 2), dtype=torch.float64).abs()
+        terms = _size(maps)
         pairs = zip(gradients, self._constants, strict=True)
         products = [gradient * offset for gradient, (offset, _) in pairs]
         if self._method == "backprojected":
@@ -124,5 +129,13 @@ def add_spread(
     """Add contribution maps (P, ...), spread over the pixels, and the sizes of their sums."""
     for product, place in zip(products, places, strict=True):
         maps = maps + spread(product, place.axes, maps.shape[1:])
-        terms = terms + product.flatten(1).sum(1, dtype=torch.float64).abs()
+        terms = terms + _size(product)
     return maps, terms
+
+
+def _size(values: Tensor) -> Tensor:
+    """Size of the sum of values (P, ...), no smaller than what rounding can make of it."""
+    flat = values.flatten(1)
+    total = flat.sum(1, dtype=torch.float64).abs()
+    parts: Tensor = torch.linalg.vector_norm(flat, 1, dim=1).double()
+    return total + parts * _ROUNDING[values.dtype]

@@ -41,6 +41,7 @@ def iterate_rows(
         ValueError: A label out of range, several images, an output that is no row of scores.
 
     Example:
+        >>> import torch
         >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5))
         >>> interpreter = LinearInterpreter(model, torch.rand(1, 3, 2, 2))
         >>> [(labels, tuple(rows.shape)) for labels, rows in iterate_rows(interpreter, chunk=3)]

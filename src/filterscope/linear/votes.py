@@ -75,7 +75,7 @@ class PixelVotes:
     @property
     def entropy(self) -> float:
         """Entropy of the shares, in nats: 0 where all agree; see `chance_entropy`."""
-        return float(-torch.special.xlogy(self.shares, self.shares).sum().clamp(max=0))
+        return float(torch.special.entr(self.shares).sum())
 
     @property
     def chance_entropy(self) -> float:
