@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from filterscope.linear import LinearInterpreter, UnsupportedOperation
 from filterscope.linear.frozen import unattributed
+from filterscope.linear.network import Network
 from filterscope.linear.rules import Options
 
 
@@ -206,7 +207,7 @@ def examined(check_affine):
     def examine(model, image, **options):
         interpreter = LinearInterpreter(model, image, **options)
         check_affine(interpreter, model(image).detach())
-        assert unattributed(model, image, Options(**options)) is None
+        assert unattributed(Network(model), image, Options(**options)) is None
         return interpreter
 
     return examine

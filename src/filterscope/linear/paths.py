@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,13 +16,16 @@ from torch.nn.modules.module import (
 class Running:
     """The module that is running, and what a module has just returned.
 
+    Args:
+        names: Dotted path of each module of the network.
+
     Attributes:
         on_output: Called with the path of each module of the network and with what it returned.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, names: Mapping[nn.Module, str]) -> None:
         self.on_output: Callable[[str, Any], None] | None = None
-        self._names = {module: name for name, module in model.named_modules()}
+        self._names = names
         self._paths: list[str] = []
 
     def path(self) -> str:
@@ -41,13 +44,13 @@ class Running:
 
 
 @contextmanager
-def module_paths(model: nn.Module) -> Iterator[Running]:
-    """Know, inside the context, which module of `model` is running.
+def module_paths(names: Mapping[nn.Module, str]) -> Iterator[Running]:
+    """Know, inside the context, which of these modules is running.
 
     The hooks are global ones, which see every call of a module that is used several times, and
     are gone when the context ends.
     """
-    running = Running(model)
+    running = Running(names)
     handles = [
         register_module_forward_pre_hook(running.enter),
         register_module_forward_hook(running.leave, always_call=True),

@@ -17,7 +17,7 @@ from filterscope.linear.rules.table import Affine, Call, nonzero, rule
 def relu(call: Call, input: Tensor, inplace: bool = False) -> Affine:
     """A mask, zero at zero as in the derivative that PyTorch takes."""
     mask = input > 0
-    return Affine(lambda x: x * mask)
+    return Affine(lambda x: x * mask, own_gradient=True)
 
 
 @rule(

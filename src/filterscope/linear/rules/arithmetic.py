@@ -46,10 +46,10 @@ def _sum(call: Call, *terms: tuple[Number, float]) -> Affine:
 
     gate = all(call.gates)
     if not constants:
-        return Affine(linear, is_gate=gate)
+        return Affine(linear, is_gate=gate, own_gradient=True)
     # a Python number would first become a tensor of single precision
     offset = torch.as_tensor(constants[0], dtype=dtype, device=call.output.device)
-    return Affine(linear, nonzero(offset), is_gate=gate)
+    return Affine(linear, nonzero(offset), is_gate=gate, own_gradient=True)
 
 
 def _scaled(value: Tensor, factor: float) -> Tensor:
@@ -70,7 +70,7 @@ def quotient(
     if rounding_mode is not None:
         return None
     if not call.depends(other):
-        return Affine(call.again(), is_gate=all(call.gates))
+        return Affine(call.again(), is_gate=all(call.gates), own_gradient=True)
     if not (call.options.freeze_gates and call.depends(input)):
         raise call.refusal(
             "it divides by a tensor that depends on the image; `freeze_gates=True` keeps a "

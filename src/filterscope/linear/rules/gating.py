@@ -21,7 +21,8 @@ ADVICE = (
 def gated_product(call: Call) -> Affine | UnsupportedOperation:
     """The factor that is a gate keeps its value; the map is linear in the other one."""
     if len(call.inputs) == 1:
-        return Affine(call.again(), is_gate=all(call.gates), has_weights=call.name != "mul")
+        layer = call.name != "mul"
+        return Affine(call.again(), is_gate=all(call.gates), has_weights=layer, own_gradient=True)
     if not call.options.freeze_gates:
         raise call.refusal(ADVICE)
     if len(call.inputs) != 2 or not any(call.gates):

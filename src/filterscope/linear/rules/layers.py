@@ -18,7 +18,12 @@ def convolution(
     call.only(input)
     convolve, positions = call.function, call.output.dim() - (1 if _unbatched(call, weight) else 2)
     offset = None if bias is None else nonzero(bias.reshape(-1, *[1] * positions))
-    return Affine(lambda x: convolve(x, weight, None, *args, **kwargs), offset, has_weights=True)
+    return Affine(
+        lambda x: convolve(x, weight, None, *args, **kwargs),
+        offset,
+        has_weights=True,
+        own_gradient=True,
+    )
 
 
 def _unbatched(call: Call, weight: Tensor) -> bool:
@@ -30,7 +35,7 @@ def linear(call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None
     """W x + b."""
     call.only(input)
     offset = None if bias is None else nonzero(bias)
-    return Affine(lambda x: F.linear(x, weight), offset, has_weights=True)
+    return Affine(lambda x: F.linear(x, weight), offset, has_weights=True, own_gradient=True)
 
 
 @rule("pad", "constant_pad_nd")
@@ -43,6 +48,6 @@ def padding(
 ) -> Affine:
     """Padding; a border value other than zero is a constant."""
     if mode != "constant" or not value:
-        return Affine(call.again(), is_gate=all(call.gates))
+        return Affine(call.again(), is_gate=all(call.gates), own_gradient=True)
     border = F.pad(input.new_zeros(input.shape), pad, value=value)
-    return Affine(lambda x: F.pad(x, pad), nonzero(border))
+    return Affine(lambda x: F.pad(x, pad), nonzero(border), own_gradient=True)

@@ -48,7 +48,7 @@ def _fixed(
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     scale = scale.view(shape)
-    return Affine(lambda x: x * scale, nonzero(shift.view(shape)))
+    return Affine(lambda x: x * scale, nonzero(shift.view(shape)), own_gradient=True)
 
 
 @rule("group_norm")

@@ -25,7 +25,7 @@ from filterscope.linear.rules.table import Affine, Call, affine_operation, rule
 )  # fmt: skip
 def same_operation(call: Call, *_args: Any, **_kwargs: Any) -> Affine:
     """The operation itself; what it makes of a gate is a gate."""
-    return Affine(call.again(), is_gate=all(call.gates))
+    return Affine(call.again(), is_gate=all(call.gates), own_gradient=True)
 
 
 @rule("data", "detach", "requires_grad", "alias", "identity")
@@ -39,7 +39,8 @@ def view(call: Call, input: Tensor, *shape: Any, **_kwargs: Any) -> Affine:
     """A view; as a reshape, because a probe may lie in memory in another order."""
     if any(isinstance(size, torch.dtype) for size in shape):
         raise call.refusal("it reads the digits as another type")
-    return Affine(call.again(function=Tensor.reshape), is_gate=all(call.gates))
+    linear = call.again(function=Tensor.reshape)
+    return Affine(linear, is_gate=all(call.gates), own_gradient=True)
 
 
 @rule("to", "type", "type_as", "float", "double", "half", "bfloat16", "long", "int", "short",
@@ -82,4 +83,4 @@ def dropout(
     """The identity; drawing at random is refused."""
     if p and (training or train):
         raise call.refusal("it draws at random although the network is in eval mode")
-    return Affine(lambda x: x, is_gate=all(call.gates))
+    return Affine(lambda x: x, is_gate=all(call.gates), own_gradient=True)
