@@ -105,9 +105,7 @@ class Recorder(TorchFunctionMode):
         """The number of the output; an error where it does not depend on the image."""
         number = self.value_of(output)
         if number is None:
-            raise ValueError(
-                "the output does not depend on the image through any operation that was seen"
-            )
+            raise ValueError("the output does not depend on the image through what was seen")
         if number in self._postponed:
             raise self._postponed[number]
         return number
@@ -218,6 +216,8 @@ class Recorder(TorchFunctionMode):
             inputs=tuple(read[k] for k in chosen),
             outputs=made,
             has_weights=affine.has_weights,
+            local=affine.local,
+            shape=tuple(_floating(call.output)[0].shape),
         )
         return step, chosen
 

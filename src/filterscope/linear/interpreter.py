@@ -18,6 +18,7 @@ from filterscope.linear.checks import (
     prepared_network,
 )
 from filterscope.linear.contributions import Contributions, split_scores
+from filterscope.linear.crop import apply_program
 from filterscope.linear.errors import ConservationError
 from filterscope.linear.filters import FilterContributions, LayerGraph, split_filters
 from filterscope.linear.frozen import Select, freeze, unattributed
@@ -128,9 +129,7 @@ class LinearInterpreter:
         self._check_ready()
 
         def run(probes: Tensor) -> Tensor:
-            if len(probes) == 1:
-                return self._program.run(probes[0])[None]
-            return torch.func.vmap(self._program.run)(probes)
+            return apply_program(self._program, probes)
 
         with torch.no_grad():
             return map_probes(run, v, self.images, "v")

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from filterscope.linear.rules.local import Local
+
 
 @dataclass(frozen=True)
 class Step:
@@ -21,6 +23,8 @@ class Step:
         inputs: Numbers of the values that it reads.
         outputs: Numbers of the values that it makes.
         has_weights: Whether it is a layer with weights, which begins a stage.
+        local: L on a part of the picture; None where it needs all of it.
+        shape: Of the (first) output.
         finished: Numbers of the values that no later step reads.
     """
 
@@ -31,6 +35,8 @@ class Step:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     has_weights: bool = False
+    local: Local | None = None
+    shape: tuple[int, ...] = ()
     finished: tuple[int, ...] = ()
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from filterscope.linear.errors import UnsupportedOperation
 from filterscope.linear.rules.gating import gated_product
+from filterscope.linear.rules.local import Pointwise, Summed
 from filterscope.linear.rules.table import Affine, Call, nonzero, rule
 
 Number = Tensor | float
@@ -45,11 +46,12 @@ def _sum(call: Call, *terms: tuple[Number, float]) -> Affine:
         return total.expand(shape).to(dtype)
 
     gate = all(call.gates)
+    local = Summed(factors) if all(one.shape == shape for one in call.inputs) else None
     if not constants:
-        return Affine(linear, is_gate=gate, own_gradient=True)
+        return Affine(linear, is_gate=gate, own_gradient=True, local=local)
     # a Python number would first become a tensor of single precision
     offset = torch.as_tensor(constants[0], dtype=dtype, device=call.output.device)
-    return Affine(linear, nonzero(offset), is_gate=gate, own_gradient=True)
+    return Affine(linear, nonzero(offset), is_gate=gate, own_gradient=True, local=local)
 
 
 def _scaled(value: Tensor, factor: float) -> Tensor:
@@ -70,7 +72,9 @@ def quotient(
     if rounding_mode is not None:
         return None
     if not call.depends(other):
-        return Affine(call.again(), is_gate=all(call.gates), own_gradient=True)
+        gate, whole = all(call.gates), call.inputs[0].shape == call.output.shape
+        local = Pointwise(1 / other) if whole else None
+        return Affine(call.again(), is_gate=gate, own_gradient=True, local=local)
     if not (call.options.freeze_gates and call.depends(input)):
         raise call.refusal(
             "it divides by a tensor that depends on the image; `freeze_gates=True` keeps a "

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from filterscope.linear.rules.table import Affine, Call, nonzero, rule
+from filterscope.linear.rules.table import Affine, Call, nonzero, rule, scaling
 
 
 @rule("batch_norm")
@@ -48,7 +48,7 @@ def _fixed(
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     scale = scale.view(shape)
-    return Affine(lambda x: x * scale, nonzero(shift.view(shape)), own_gradient=True)
+    return scaling(scale, nonzero(shift.view(shape)), own_gradient=True)
 
 
 @rule("group_norm")

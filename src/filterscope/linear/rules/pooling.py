@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from filterscope.linear.operations import Operation
 from filterscope.linear.rules.table import Affine, Call, rule
+from filterscope.linear.rules.windows import Selected
 
 # PyTorch's own choice of places settles ties, ceil_mode and borders.
 _WITH_PLACES: dict[str, tuple[Callable[..., Any], int]] = {
@@ -40,4 +41,5 @@ def max_pool(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> Affine:
     def select(x: Tensor) -> Tensor:
         return x.flatten(-positions).gather(-1, flat).view(places.shape)
 
-    return Affine(select, own_gradient=True)
+    local = Selected(places, tuple(input.shape[-positions:])) if places.dim() > positions else None
+    return Affine(select, own_gradient=True, local=local)

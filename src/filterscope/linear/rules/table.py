@@ -12,6 +12,7 @@ from torch import Tensor
 
 from filterscope.linear.arguments import Slot, filled, tensors_of, with_tensors
 from filterscope.linear.errors import UnsupportedOperation
+from filterscope.linear.rules.local import Local, Pointwise
 
 Smooth = Literal["gain", "chord", "tangent"]
 NormFreeze = Literal["mean+var", "var", "none"]
@@ -40,6 +41,7 @@ class Affine:
         has_weights: Whether this is a layer with weights, which begins a stage.
         own_gradient: Whether the operation's own derivative is L at each image, so that the pass
             that records it serves for reading backwards, too.
+        local: L on a part of the picture, for outputs (N, C, *positions); None where it needs all.
     """
 
     linear: Callable[..., Any]
@@ -48,6 +50,7 @@ class Affine:
     is_gate: bool = False
     has_weights: bool = False
     own_gradient: bool = False
+    local: Local | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,23 @@ def affine_operation(call: Call) -> Affine:
     at_zero = call.again()(*[torch.zeros_like(tensor) for tensor in call.inputs])
     linear = call.again(without_constants=True)
     return Affine(linear, nonzero(at_zero), is_gate=gate, own_gradient=True)
+
+
+def scaling(
+    factor: Tensor | float,
+    offset: Tensor | None = None,
+    *,
+    is_gate: bool = False,
+    own_gradient: bool = False,
+) -> Affine:
+    """Each value of the input times a factor, plus an offset; the input has the output's shape."""
+    return Affine(
+        lambda x: x * factor,
+        offset,
+        is_gate=is_gate,
+        own_gradient=own_gradient,
+        local=Pointwise(factor),
+    )
 
 
 def nonzero(offset: Tensor) -> Tensor | None:
