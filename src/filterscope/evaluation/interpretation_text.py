@@ -8,6 +8,7 @@ from typing import Any
 
 from filterscope.evaluation.interpretation import Interpretation, Reading
 from filterscope.evaluation.interpretation_summary import READINGS, Mean, StateSummary, Summary
+from filterscope.linear import Contributions
 
 COLUMNS = (
     "image", "state", "preprocess", "label", "prediction", "probability", "logit", "input",
@@ -28,9 +29,9 @@ def rows(found: Interpretation, classes: Sequence[str]) -> list[tuple[Any, ...]]
     return [
         (
             str(found.image), reading.state, way, label, reading.best.name,
-            *map(_number, (reading.best.probability, reading.best.logit, parts.input,
+            *map(_cell, (reading.best.probability, reading.best.logit, parts.input,
                            parts.residual)),
-            *(_number(getattr(reading.residuals[way], name)) for name in READINGS),
+            *(_cell(getattr(reading.residuals[way], name)) for name in READINGS),
             *_vote_cells(found, reading), "",
         )
         for reading in found.readings
@@ -43,16 +44,16 @@ def _vote_cells(found: Interpretation, reading: Reading) -> list[str]:
     positive = reading.discussions[0].inside if reading.discussions else None
     return [
         *(["", "", ""] if votes is None
-          else [_number(votes.entropy), str(len(votes.labels)), str(votes.num_labels())]),
-        _number(reading.votes_for(reading.best.label)),
-        _number(reading.votes_for(reading.original.label)),
-        "" if inside is None else _number(inside.share),
-        "" if positive is None else _number(positive),
-        "" if found.mask is None else _number(float(found.mask.double().mean())),
+          else [_cell(votes.entropy), str(len(votes.labels)), str(votes.num_labels())]),
+        _cell(reading.votes_for(reading.best.label)),
+        _cell(reading.votes_for(reading.original.label)),
+        "" if inside is None else _cell(inside.share),
+        "" if positive is None else _cell(positive),
+        "" if found.mask is None else _cell(float(found.mask.double().mean())),
     ]  # fmt: skip
 
 
-def _number(value: float) -> str:
+def _cell(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
@@ -71,19 +72,20 @@ def _describe_reading(found: Interpretation, reading: Reading, classes: Sequence
     lines = [] if reading.state == "clean" else [f"  {reading.state}: {_change(reading)}"]
     width = max(len(score.name) for score in reading.scores)
     lines += [
-        f"  {score.name:<{width}}  {score.probability:>7.1%}  logit {score.logit:8.3f}"
+        f"  {score.name:<{width}}  {percent(score.probability):>7}  logit {number(score.logit):>8}"
         for score in reading.scores
     ]
     for way, parts in reading.parts.items():
         shares = reading.residuals[way]
-        lines += [
-            f"  {reading.best.name} = image {parts.input:+.3f} + constants {parts.residual:+.3f}"
-            f"   (normalisation {way} the network)",
-            "    largest  " + ", ".join(f"{name} {value:+.3f}" for name, value in largest(reading,
-                                                                                   way)),
-            "    residual " + "  ".join(f"{name.upper()} {percent(getattr(shares, name))}"
-                                        for name in READINGS),
-        ]  # fmt: skip
+        lines.append(
+            f"  {reading.best.name} = image {signed(parts.input)} + constants "
+            f"{signed(parts.residual)}   (normalisation {way} the network)"
+        )
+        if parts.layers:
+            layers = (f"{name} {signed(value)}" for name, value in largest(parts))
+            lines.append(f"    largest  {', '.join(layers)}")
+        each = (f"{name.upper()} {percent(getattr(shares, name))}" for name in READINGS)
+        lines.append(f"    residual {'  '.join(each)}")
     return lines + _describe_votes(found, reading, classes)
 
 
@@ -91,14 +93,14 @@ def _change(reading: Reading) -> str:
     if reading.best.label == reading.original.label:
         return f"still {reading.best.name}"
     original = reading.original
-    return f"{original.name} falls to {original.probability:.1%}, now {reading.best.name}"
+    return f"{original.name} falls to {percent(original.probability)}, now {reading.best.name}"
 
 
 def _describe_votes(found: Interpretation, reading: Reading, classes: Sequence[str]) -> list[str]:
     votes, lines = reading.votes, []
     if votes is not None:
         leaders = ", ".join(
-            f"{classes[one.label]} {one.share:.1%} (score rank {one.rank})"
+            f"{classes[one.label]} {percent(one.share)} (score rank {one.rank})"
             for one in votes.top(_LARGEST)
         )
         lines += [
@@ -119,7 +121,7 @@ def _describe_votes(found: Interpretation, reading: Reading, classes: Sequence[s
             f"{percent(reading.votes_inside.share)} of its votes"]  # fmt: skip
         shares += [] if positive is None else [f"{percent(positive)} of its positive discussion"]
         lines.append(
-            f"  object   {area:.1%} of the picture holds {' and '.join(shares)} "
+            f"  object   {percent(area)} of the picture holds {' and '.join(shares)} "
             f"({reading.best.name})"
         )
     return lines
@@ -134,9 +136,24 @@ def voters(reading: Reading, classes: Sequence[str]) -> str:
     return f"all {count} labels vote"
 
 
-def largest(reading: Reading, way: str, count: int = _LARGEST) -> list[tuple[str, float]]:
-    """The layers whose constants contribute most, by size, the image left out."""
-    return sorted(reading.parts[way].layers, key=lambda part: -abs(part[1]))[:count]
+def largest(parts: Contributions, count: int = _LARGEST) -> list[tuple[str, float]]:
+    """The layers whose constants contribute most, by size."""
+    return sorted(parts.layers, key=lambda part: -abs(part[1]))[:count]
+
+
+def number(value: float) -> str:
+    """A score or a part of one.
+
+    Example:
+        >>> number(33.5248), number(0.0000123)
+        ('33.525', '1.23e-05')
+    """
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.2e}"
+
+
+def signed(value: float) -> str:
+    """A part of a score with its sign."""
+    return f"{'+' if value >= 0 else ''}{number(value)}"
 
 
 def percent(value: float) -> str:

@@ -33,7 +33,8 @@ def contribution_figure(histograms: Mapping[str, ContributionHistogram], theme: 
         width = 0.8 / len(histograms)
         place = width * (k - (len(histograms) - 1) / 2)
         image.bar(place, mean[0], width, color=color, yerr=std[0], ecolor=theme.ink, capsize=3)
-        _layers(layers, mean[1:], std[1:], color, label)
+        if len(names) > 1:
+            _layers(layers, mean[1:], std[1:], color, label)
     image.set_xticks([0], ["image"])
     image.set_xlim(-0.6, 0.6)
     image.set_ylabel("contribution to the score")
@@ -45,8 +46,10 @@ def contribution_figure(histograms: Mapping[str, ContributionHistogram], theme: 
         axis.axhline(0, color=theme.ink, linewidth=0.7)
         axis.grid(True, axis="y")
         axis.set_axisbelow(True)
-    if len(histograms) > 1 or len(names) > 1:
+    if len(names) > 1:
         layers.legend(fontsize=7.5)
+    else:
+        layers.set_title("the network adds no constants")
     return figure
 
 

@@ -9,7 +9,13 @@ from typing import Any
 from filterscope.evaluation import Interpretation, InterpretSettings, summarize
 from filterscope.evaluation.interpretation import Discussion, Reading
 from filterscope.evaluation.interpretation_summary import READINGS
-from filterscope.evaluation.interpretation_text import percent, voters
+from filterscope.evaluation.interpretation_text import (
+    largest,
+    number,
+    percent,
+    signed,
+    voters,
+)
 from filterscope.linear import Contributions
 from filterscope.report.interpretation_summary import summary_content
 from filterscope.report.pixel_pictures import (
@@ -80,9 +86,9 @@ def _lines(found: Interpretation, classes: Sequence[str]) -> dict[str, Any]:
                 "state": f"{reading.state}, {way}" if len(reading.parts) > 1 else reading.state,
                 "name": reading.best.name,
                 "probability": percent(reading.best.probability),
-                "logit": f"{reading.best.logit:.3f}",
-                "input": f"{parts.input:+.3f}",
-                "constants": f"{parts.residual:+.3f}",
+                "logit": number(reading.best.logit),
+                "input": signed(parts.input),
+                "constants": signed(parts.residual),
                 "r1": percent(reading.residuals[way].r1),
             }
             for reading in found.readings
@@ -144,8 +150,8 @@ def _reading(
     return {
         "state": reading.state,
         "best": reading.best.name,
-        "logit": f"{reading.best.logit:.3f}",
-        "scores": [(s.name, percent(s.probability), f"{s.logit:.3f}") for s in reading.scores],
+        "logit": number(reading.best.logit),
+        "scores": [(s.name, percent(s.probability), number(s.logit)) for s in reading.scores],
         "change": _change(reading),
         "is_coarse": is_small(reading.pixels),
         "photo": photo_uri(reading.pixels),
@@ -173,7 +179,7 @@ def _discussion(one: Discussion, area: float | None) -> dict[str, str]:
         inside = f"{percent(one.inside)} of what speaks for it lies in the object ({percent(area)})"
     return {
         "name": one.score.name,
-        "logit": f"{one.score.logit:.3f}",
+        "logit": number(one.score.logit),
         "picture": signed_uri(one.values),
         "scale": f"±{signed_scale(one.values):.2g}",
         "inside": inside,
@@ -216,8 +222,8 @@ def _parts(way: str, reading: Reading) -> dict[str, Any]:
     shares = reading.residuals[way]
     return {
         "way": way,
-        "input": f"{parts.input:+.3f}",
-        "constants": f"{parts.residual:+.3f}",
+        "input": signed(parts.input),
+        "constants": signed(parts.residual),
         "input_share": f"{100 * abs(parts.input) / total if total else 0:.2f}",
         "residuals": ", ".join(
             f"{name.upper()} {percent(getattr(shares, name))}".replace(" ", "\u00a0")
@@ -236,7 +242,7 @@ def _bars(parts: Contributions) -> dict[str, Any]:
         "bars": [
             {
                 "name": name,
-                "value": f"{value:+.3f}",
+                "value": signed(value),
                 "x": k * _BAR_WIDTH + 1,
                 "y": f"{(top - max(value, 0.0)) * scale:.2f}",
                 "height": f"{abs(value) * scale:.2f}",
@@ -248,8 +254,5 @@ def _bars(parts: Contributions) -> dict[str, Any]:
         "zero": f"{top * scale:.2f}",
         "top": f"{top:+.3g}",
         "bottom": f"{bottom:+.3g}",
-        "largest": [
-            (name, f"{value:+.3f}")
-            for name, value in sorted(parts.layers, key=lambda part: -abs(part[1]))[:_LARGEST]
-        ],
+        "largest": [(name, signed(value)) for name, value in largest(parts, _LARGEST)],
     }
