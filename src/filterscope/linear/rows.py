@@ -13,6 +13,9 @@ from filterscope.linear.interpreter import LinearInterpreter
 from filterscope.linear.pixels import CHUNK
 from filterscope.linear.spread import find_places
 
+# mixing a few labels at a time would read all the features' rows as often
+_MIXED = 64
+
 
 def iterate_rows(
     interpreter: LinearInterpreter,
@@ -29,7 +32,7 @@ def iterate_rows(
     Args:
         interpreter: Of a classifier: one image (1, C, H, W), output (1, L).
         labels: The labels, in the order in which they are wanted; None for all.
-        chunk: How many rows are read and held at once.
+        chunk: How many rows are read and given at once; through the features, about 64 are held.
         budget: Bytes that the features' rows may take, 1 GiB by default; where they need more,
             each label's row is read by itself. 0 to do without them.
 
@@ -64,9 +67,12 @@ def _rows(
         found = find_cut(program, interpreter.output, labels, find_places(program, images))
         cut = affordable(found, images[0].numel(), images, budget)
     read = interpreter._graph.adjoint if cut is None else _rows_through(cut, images)
-    for start in range(0, len(labels), chunk):
-        some = labels[start : start + chunk]
-        yield some, read(unit_labels(interpreter, some)).view(-1, *images.shape[1:])
+    group = chunk if cut is None else chunk * -(-_MIXED // chunk)
+    for first in range(0, len(labels), group):
+        several = labels[first : first + group]
+        rows = read(unit_labels(interpreter, several)).view(-1, *images.shape[1:])
+        for start in range(0, len(several), chunk):
+            yield several[start : start + chunk], rows[start : start + chunk]
 
 
 def _rows_through(cut: Cut, images: Tensor) -> Callable[[Tensor], Tensor]:
