@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from filterscope.linear import LinearInterpreter
-from filterscope.linear.crop import cost, run_cropped, support
+from filterscope.linear.crop import planned, run_cropped, support
 
 
 class Shuffling(nn.Module):
@@ -111,7 +111,9 @@ def check_places(interpreter, places, relative) -> None:
         expected = whole(interpreter, probe)
         found = interpreter.column((number % channels, row, column))
         with torch.no_grad():
-            cropped = run_cropped(interpreter._program, probe[None], support(probe[None, None]))
+            program, sizes = interpreter._program, interpreter.images.shape[2:]
+            plan = planned(program, support(probe[None, None]), sizes)
+            cropped = run_cropped(program, probe[None], plan)
         assert relative(found, expected) < 1e-12
         assert relative(cropped[0], expected) < 1e-12
 
@@ -134,7 +136,7 @@ def test_networks_on_crops_equal_the_full_map(
     height, width = sides
     places = [(0, 0), (height - 1, width - 1), (height // 2, 1), (9, 10)]
     check_places(interpreter, places, relative)
-    assert cost(interpreter._program, ((9, 10), (10, 11)), (64, 64)) < 1
+    assert planned(interpreter._program, ((9, 10), (10, 11)), sides).share < 1
 
 
 def test_a_volume_and_a_line(randomised, random_image, relative) -> None:
@@ -174,8 +176,8 @@ def test_a_batch_of_images_on_crops(randomised, random_image, relative) -> None:
 def test_a_small_part_of_the_work_is_done(randomised, random_image) -> None:
     interpreter = LinearInterpreter(randomised(Shuffling()), random_image(1, 3, 64, 64))
     program = interpreter._program
-    assert cost(program, ((30, 31), (30, 31)), (64, 64)) < 0.05
-    assert cost(program, ((0, 64), (0, 64)), (64, 64)) == 1
+    assert planned(program, ((30, 31), (30, 31)), (64, 64)).share < 0.05
+    assert planned(program, ((0, 64), (0, 64)), (64, 64)).share == 1
     classifier = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double()
     flat = LinearInterpreter(classifier, random_image(1, 3, 2, 2))._program
-    assert cost(flat, ((0, 1), (0, 1)), (2, 2)) == 1
+    assert planned(flat, ((0, 1), (0, 1)), (2, 2)).share == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -25,18 +26,20 @@ def apply_program(program: Program, probes: Tensor) -> Tensor:
     Returns:
         (P, N, *output).
     """
+    sizes = tuple(probes.shape[3:])
     box = support(probes)
-    if box is not None and cost(program, box, tuple(probes.shape[3:])) < MOST:
+    whole = None if box is None else planned(program, box, sizes)
+    if whole is not None and whole.share < MOST:
         if len(probes) == 1:
-            return run_cropped(program, probes[0], box)[None]
-        return torch.func.vmap(lambda probe: run_cropped(program, probe, box))(probes)
+            return run_cropped(program, probes[0], whole)[None]
+        return torch.func.vmap(lambda probe: run_cropped(program, probe, whole))(probes)
     if len(probes) == 1:
         return program.run(probes[0])[None]
-    boxes = [support(probe[None]) for probe in probes]
-    sizes = tuple(probes.shape[3:])
-    if all(one is not None and cost(program, one, sizes) < MOST for one in boxes):
-        pairs = zip(probes, boxes, strict=True)
-        return torch.stack([run_cropped(program, probe, one or ()) for probe, one in pairs])
+    single = [support(probe[None]) for probe in probes] if whole is not None else []
+    plans = [planned(program, one, sizes) for one in single if one is not None]
+    if plans and all(plan.share < MOST for plan in plans):
+        pairs = zip(probes, plans, strict=True)
+        return torch.stack([run_cropped(program, probe, plan) for probe, plan in pairs])
     return torch.func.vmap(program.run)(probes)
 
 
@@ -62,42 +65,55 @@ def support(probes: Tensor) -> Box | None:
     return tuple(spans)
 
 
-def cost(program: Program, box: Box, sizes: Sequence[int]) -> float:
-    """The share of all values that have to be computed for a probe in a box."""
+@dataclass(frozen=True)
+class Plan:
+    """Which part of each value a probe reaches.
+
+    Attributes:
+        boxes: By number of the value; None where all of it is computed.
+        sizes: Number of positions along each axis, by number of the value.
+        share: How much of all values has to be computed.
+    """
+
+    boxes: dict[int, Box | None]
+    sizes: dict[int, tuple[int, ...]]
+    share: float
+
+
+def planned(program: Program, box: Box, sizes: Sequence[int]) -> Plan:
+    """Follow a box of an image with axes of these sizes through the network."""
     boxes: dict[int, Box | None] = {program.source: _within(box, sizes)}
+    extents = {program.source: tuple(sizes)}
     spent = total = 0.0
     for step in program.steps:
         found = _reached(step, [boxes[number] for number in step.inputs])
         boxes.update(dict.fromkeys(step.outputs, found))
+        extents.update(dict.fromkeys(step.outputs, step.shape[2:]))
         amount = math.prod(step.shape)
         total += amount
         spent += amount * (1 if found is None else _share(found, step.shape[2:]))
-    return spent / total if total else 1.0
+    return Plan(boxes, extents, spent / total if total else 1.0)
 
 
-def run_cropped(program: Program, probe: Tensor, box: Box) -> Tensor:
-    """Send a probe (N, C, *positions) that is zero outside of a box through the frozen steps."""
-    sizes = {program.source: tuple(probe.shape[2:])}
-    within = _within(box, probe.shape[2:])
-    values = {program.source: (probe, within)}
-    if within is not None:
-        values[program.source] = (fitted(probe, _whole(probe.shape[2:]), within), within)
+def run_cropped(program: Program, probe: Tensor, plan: Plan) -> Tensor:
+    """Send a probe (N, C, *positions) through the frozen steps, each where the plan says."""
+    source, boxes, sizes = program.source, plan.boxes, plan.sizes
+    box = boxes[source]
+    values = {source: probe if box is None else fitted(probe, _whole(sizes[source]), box)}
     for step in program.steps:
-        boxes = [values[number][1] for number in step.inputs]
-        found = _reached(step, boxes)
+        found = boxes[step.outputs[0]]
         if found is None or step.local is None:
-            given = [_full(*values[number], sizes[number]) for number in step.inputs]
+            given = [_full(values[n], boxes[n], sizes[n]) for n in step.inputs]
             made = step.linear(*given)
         else:
-            crops = [values[number][0] for number in step.inputs]
-            made = step.local.run(crops, [one for one in boxes if one is not None], found)
+            have = [box for number in step.inputs if (box := boxes[number]) is not None]
+            made = step.local.run([values[number] for number in step.inputs], have, found)
         parts = made if isinstance(made, (tuple, list)) else [made]
-        for number, part in zip(step.outputs, parts, strict=True):
-            values[number] = (part, found)
-            sizes[number] = tuple(step.shape[2:])
+        values.update(zip(step.outputs, parts, strict=True))
         for number in step.finished:
             del values[number]
-    return _full(*values[program.target], sizes[program.target])
+    target = program.target
+    return _full(values[target], boxes[target], sizes[target])
 
 
 def _reached(step: Step, boxes: Sequence[Box | None]) -> Box | None:
