@@ -135,6 +135,45 @@ def test_every_method_sums_to_the_score(method, interpreter) -> None:
     torch.testing.assert_close(found.sum((1, 2)), interpreter.output[0], rtol=1e-9, atol=1e-12)
 
 
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
+        self.bn, self.head = nn.BatchNorm2d(4), nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = F.relu(self.stem(x))
+        return self.head(F.relu(self.bn(self.conv(x)) + x).mean((2, 3)))
+
+
+def test_the_printed_formula_for_a_residual_network(randomised, random_image, relative) -> None:
+    model, image = randomised(Residual()).eval(), random_image(1, *SIZE)
+    stem, conv, bn = model.stem, model.conv, model.bn
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    mask = (stem(image) > 0).double()
+    scale = (bn.weight / (bn.running_var + bn.eps).sqrt())[:, None, None]
+    probe = torch.zeros_like(image).requires_grad_()
+    first = mask * F.conv2d(probe, stem.weight)
+    second = scale * F.conv2d(first, conv.weight, padding=1)
+    biases = [
+        mask * stem.bias[:, None, None],
+        # where the block's branch is added nothing masks it yet
+        (scale * (conv.bias - bn.running_mean)[:, None, None] + bn.bias[:, None, None])
+        .expand_as(second),
+    ]  # fmt: skip
+    (sent,) = torch.autograd.grad([first, second], probe, biases)
+    interpreter = LinearInterpreter(model, image)
+    total = interpreter.row(2) * (1 + model.head.bias[2]) + sent[0]
+    for method, factor in (
+        ("literal", torch.ones_like(image[0])),
+        ("literal_times_input", image[0]),
+    ):
+        pixels = (total * factor).sum(0)
+        expected_pixels = pixels * interpreter.output[0, 2] / pixels.sum()
+        assert relative(pixel_discussion(interpreter, 2, method), expected_pixels) < 1e-10
+
+
 def test_backprojected_maps_are_sent_back_one_by_one(interpreter, relative) -> None:
     label, program = 3, interpreter._program
     total = interpreter.row(label) * interpreter.images[0]
