@@ -1,6 +1,9 @@
 """torchvision's classifiers: value, adjoint, conservation, Jacobian."""
 
+import random
+
 import pytest
+import timm
 import torch
 import torchvision
 
@@ -13,6 +16,18 @@ PIECEWISE_LINEAR = [
     "regnet_x_400mf", "shufflenet_v2_x0_5",
 ]  # fmt: skip
 GATED = ["mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "regnet_y_400mf"]
+
+TIMM = [
+    "resnet10t", "resnetblur18", "resnext26ts", "seresnet18", "wide_resnet50_2", "skresnet18",
+    "resnest14d", "ecaresnet26t", "regnetx_002", "regnety_002", "convnext_atto", "convnextv2_atto",
+    "efficientnet_lite0", "efficientnet_b0", "mobilenetv2_050", "mobilenetv3_small_050",
+    "densenet121", "vgg11", "darknet17", "cspdarknet53", "cspresnet50", "hrnet_w18_small",
+    "res2net50_14w_8s", "repvgg_a0", "ghostnet_050", "mixnet_s", "dla34", "dpn48b", "inception_v4",
+    "xception41", "nfnet_l0", "nf_resnet26", "rexnet_100", "tinynet_e", "hardcorenas_a",
+    "selecsls42b", "mnasnet_small", "spnasnet_100", "fbnetc_100", "lcnet_050", "vovnet39a",
+    "ese_vovnet19b_dw", "hgnet_tiny", "mobileone_s0", "resnetv2_50", "bat_resnext26ts",
+]  # fmt: skip
+DRAWN = 10
 
 
 def build(name, randomised):
@@ -81,3 +96,22 @@ def test_convnext(randomised, random_image, check_affine, relative) -> None:
 def test_transformers(name, randomised, random_image, check_affine, relative) -> None:
     model, image = build(name, randomised), random_image(1, 3, 224, 224)
     assert examine(model, image, check_affine, relative, freeze_gates=True) > 1e-3
+
+
+@pytest.mark.full
+def test_networks_of_timm(randomised, random_image, check_affine, relative) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    names = random.Random(seed).sample(TIMM, DRAWN)
+    print(f"seed {seed}: {', '.join(names)}")
+    for name in names:
+        examine_timm(name, randomised, random_image, check_affine, relative)
+
+
+def examine_timm(name, randomised, random_image, check_affine, relative) -> None:
+    model = randomised(timm.create_model(name, pretrained=False)).eval()
+    image = random_image(1, 3, 96, 96)
+    try:
+        examine(model, image, check_affine, relative)
+    except UnsupportedOperation as error:
+        assert "freeze_gates=True" in str(error), name
+        examine(model, image, check_affine, relative, freeze_gates=True)

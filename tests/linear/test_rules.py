@@ -117,6 +117,7 @@ LINEAR = {
     "maximum along an axis": lambda x: x.max(1).values + x.max(dim=2)[0].mean() + x.amax((1, 2))[
         :, None],
     "minimum along an axis": lambda x: x.min(1)[0] - x.amin(3, keepdim=True)[:, 0],
+    "maxout": lambda x: x.view(-1, 2, 2, 6, 6).max(2).values + x.view(-1, 2, 2, 6, 6).amax(1),
     "maximum of one image": lambda x: x.max().view(1, 1) + x.min(),
     "written": written,
     "overwritten": overwritten,
@@ -170,6 +171,8 @@ NORMS = {
     "layer norm over the map": lambda x: F.layer_norm(x, (4, 6, 6)),
     "rms norm": lambda x: F.rms_norm(x, (6,), SQUARE[0]),
     "normalize": lambda x: F.normalize(x, dim=1),
+    "local response norm": lambda x: F.local_response_norm(3 * x, 3, 0.5, 0.75, 0.8),
+    "local response norm, even": lambda x: nn.LocalResponseNorm(2, 0.9)(x * 2),
     "batch norm, batch statistics": lambda x: F.batch_norm(x, None, None, VECTOR, VECTOR, True),
 }
 

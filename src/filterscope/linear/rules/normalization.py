@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from filterscope.linear.rules.table import Affine, Call, nonzero, rule, scaling
 
@@ -101,6 +102,23 @@ def normalize(
         return total
 
     return _valued(call, input, _rescaled(call, input, rate, lambda x: x, along))
+
+
+@rule("local_response_norm")
+def local_response_norm(
+    call: Call, input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Affine:
+    """By the power of neighbouring channels."""
+
+    def average(x: Tensor) -> Tensor:
+        lines = F.pad(x.flatten(2).transpose(1, 2), (size // 2, (size - 1) // 2))
+        return lines.unfold(2, size, 1).mean(-1).transpose(1, 2).reshape(x.shape)
+
+    base = k + alpha * average(input.square())
+    if call.options.norm_freeze != "none":
+        return scaling(base**-beta)
+    rate, drop = base**-beta, 2 * alpha * beta * input * base ** (-beta - 1)
+    return _valued(call, input, lambda x: x * rate - drop * average(input * x))
 
 
 def _own(
