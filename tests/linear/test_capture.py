@@ -1,6 +1,7 @@
 """Recording: state and randomness, memory that is written, and reading the record backwards."""
 
 import random
+import resource
 
 import pytest
 import torch
@@ -174,3 +175,47 @@ def test_the_record_equals_a_replay(randomised, image, relative) -> None:
         for one, other in zip(others, rest, strict=True):
             assert relative(one, other) < 1e-12
         assert relative(recorded.backproject(others), again.backproject(rest)) < 1e-12
+
+
+@pytest.mark.slow
+def test_a_hundred_interpreters_take_the_memory_of_one(randomised, random_image) -> None:
+    layers = [nn.Conv2d(2, 16, 3, padding=1), nn.BatchNorm2d(16), nn.SiLU(inplace=True),
+              nn.MaxPool2d(2), nn.Conv2d(16, 3, 1), nn.ReLU(), nn.Flatten()]  # fmt: skip
+    model, image = randomised(nn.Sequential(*layers)), random_image(1, 2, 64, 64)
+
+    def use() -> None:
+        interpreter = LinearInterpreter(model, image)
+        interpreter.contributions(0)
+        interpreter.filter_contributions(0, "2")
+        interpreter.adjoint(torch.zeros(2, interpreter.output.numel()))
+
+    def peak_kilobytes() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    for _ in range(20):
+        use()
+    before = peak_kilobytes()
+    for _ in range(100):
+        use()
+    # the activations of one of them alone are 3 MB
+    assert peak_kilobytes() - before < 40_000
+
+
+def test_nothing_is_left_on_the_network_after_an_error(randomised, image) -> None:
+    class Failing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)
+
+        def forward(self, x):
+            y = self.norm(self.inner(x))
+            raise KeyError(f"stop after {tuple(y.shape)}")
+
+    model = randomised(Failing()).train()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(KeyError, match="stop after"):
+        LinearInterpreter(model, image)
+    assert all(module.training for module in model.modules())
+    assert all(one.requires_grad and one.grad is None for one in model.parameters())
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert not any(vars(tensor) for tensor in model.state_dict(keep_vars=True).values())
