@@ -1,6 +1,7 @@
 """Interpretations of a tiny network's images, against the direct calls."""
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from filterscope.linear import (
     pixel_votes,
     residual_shares,
 )
-from filterscope.runs import Network
+from filterscope.runs import Network, load_network
 
 SIZE = 12
 
@@ -258,3 +259,20 @@ def test_a_mean_leaves_out_what_is_undefined() -> None:
     assert Mean.of([math.nan, 2.0]).count == 1
     assert math.isnan(Mean.of([2.0]).deviation)
     assert math.isnan(Mean.of([]).value)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_real_weights_know_real_images() -> None:
+    data = Path(os.environ["FILTERSCOPE_DATA"])
+    network = load_network(
+        model="squeezenet1_0", weights=data / "weights" / "squeezenet1_0_deepcompression.pt"
+    )
+    settings = InterpretSettings(labels="synset", preprocess="both", pictures=0)
+    summary = summarize(list(interpret_images(network, [data / "imagenet_samples"], settings)))
+    (clean,) = summary.states
+    assert (clean.accuracy.count, summary.num_errors) == (100, 0)
+    assert clean.accuracy.value >= 0.58
+    # with these weights the constants of the normalisation carry much of the score
+    assert clean.residuals["outside"]["r1"].value < 0.1
+    assert clean.residuals["inside"]["r1"].value > 0.3

@@ -118,7 +118,7 @@ def test_a_page_without_pictures_or_votes(network: Network, tmp_path: Path) -> N
     text = page(network, [folder], InterpretSettings(pictures=0), tmp_path / "page.html")
     assert "2 images</summary>" in text
     text = page(network, [folder], InterpretSettings(votes="none"), tmp_path / "page.html")
-    assert "rank of score" not in text
+    assert "<th>votes</th>" not in text
     assert "vote entropy" not in text
 
 
