@@ -113,18 +113,23 @@ def load_network(
             raise ValueError(f"`{[*named, *changed][0]}` does not go with `run`, which has its own")
         return _network_of_run(run, names)
     assert model is not None
+    seeded = (None if names is None else len(names), seed)
+    return _network_of_model(model, _weighted(model, sources, seeded), names, changed)
+
+
+def _weighted(name: str, sources: dict[str, Any], seeded: tuple[int | None, int]) -> Weighted:
+    """The architecture with weights from the one source that was named."""
+    named = [source for source, value in sources.items() if value]
     if len(named) != 1:
         raise ValueError(
             "`model` needs its weights from one place: `weights` (a file), `pretrained` (default, "
             f"or a set's name), or `random_weights`; got {', '.join(named) or 'none'}"
         )
-    if weights is not None:
-        found = from_file(model, weights)
-    elif pretrained is not None:
-        found = published(model, pretrained)
-    else:
-        found = randomly(model, None if names is None else len(names), seed)
-    return _network_of_model(model, found, names, changed)
+    if named == ["weights"]:
+        return from_file(name, sources["weights"])
+    if named == ["pretrained"]:
+        return published(name, sources["pretrained"])
+    return randomly(name, *seeded)
 
 
 def _network_of_model(
