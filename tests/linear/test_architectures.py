@@ -7,6 +7,7 @@ import timm
 import torch
 import torchvision
 
+import filterscope as fs
 from filterscope.linear import LinearInterpreter, UnsupportedOperation
 
 PIECEWISE_LINEAR = [
@@ -25,7 +26,7 @@ TIMM = [
     "res2net50_14w_8s", "repvgg_a0", "ghostnet_050", "mixnet_s", "dla34", "dpn48b", "inception_v4",
     "xception41", "nfnet_l0", "nf_resnet26", "rexnet_100", "tinynet_e", "hardcorenas_a",
     "selecsls42b", "mnasnet_small", "spnasnet_100", "fbnetc_100", "lcnet_050", "vovnet39a",
-    "ese_vovnet19b_dw", "hgnet_tiny", "mobileone_s0", "resnetv2_50", "bat_resnext26ts",
+    "ese_vovnet19b_dw", "hgnet_tiny", "mobileone_s0", "resnetv2_50", "gernet_s",
 ]  # fmt: skip
 DRAWN = 10
 
@@ -63,6 +64,21 @@ def test_single_precision(randomised, random_image) -> None:
     interpreter = LinearInterpreter(model, image)
     # the call checks conservation to 1e-4
     assert len(interpreter.contributions([3, 4])[0].layers) == 21
+
+
+def test_the_standard_path_of_a_gated_network(randomised, random_image, check_affine) -> None:
+    model = randomised(torchvision.models.resnet18(num_classes=4))
+    gated = fs.GatedClassifier(model, layer="layer4", num_classes=4, num_filters=512).double()
+    image = random_image(1, 3, 64, 64)
+    interpreter = LinearInterpreter(gated, image)
+    with torch.no_grad():
+        expected, features = gated.eval()(image), gated.features(image)
+    check_affine(interpreter, expected)
+    layer = next(name for name, module in gated.named_modules() if module is model.layer4)
+    parts = interpreter.filter_contributions(2, layer)
+    weights = model.fc.weight[2].detach()
+    torch.testing.assert_close(parts.values, weights * features[0], rtol=1e-9, atol=1e-12)
+    assert parts.rest == pytest.approx(float(model.fc.bias[2]))
 
 
 @pytest.mark.full

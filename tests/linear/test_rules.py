@@ -105,6 +105,10 @@ LINEAR = {
     "broadcast constant": lambda x: x[:, :1, :1] + CONSTANT,
     "transform input": lambda x: torch.cat(
         [torch.unsqueeze(x[:, k], 1) * (0.2 + k) + (k - 0.5) for k in range(4)], 1),
+    "added products": lambda x: torch.addcmul(CONSTANT, x, CONSTANT, value=0.5) + torch.addcmul(
+        x, CONSTANT, x.flip(1)) + torch.addcmul(x, CONSTANT, CONSTANT),
+    "like another": lambda x: x[:, :1].expand_as(x) + x.flatten(1).view_as(x) + x.mT.reshape_as(x)
+        + x.type_as(x) + CONSTANT.expand_as(x),
     "products": lambda x: CONSTANT * x / 3 * 2.0 + torch.mul(x, VECTOR.view(-1, 1, 1)),
     "matmul": lambda x: SQUARE @ x @ SQUARE + torch.matmul(x, SQUARE),
     "einsum": lambda x: torch.einsum("nchw,wk->nkhc", x, SQUARE),
@@ -181,6 +185,16 @@ GATES = {
     "hard gate on the left": lambda x: F.hardsigmoid(x.mean((2, 3), keepdim=True)) * x,
     "gated linear unit": lambda x: x[:, :2] * x[:, 2:].sigmoid(),
     "two gates": lambda x: x.sigmoid() * x.mean((2, 3), keepdim=True).sigmoid(),
+    "gate of a shape": lambda x: x * x.mean((2, 3), keepdim=True).sigmoid().expand_as(x),
+    "response normalization": lambda x: torch.addcmul(
+        CONSTANT,
+        SQUARE[0],
+        x
+        * (
+            x.norm(p=2, dim=(2, 3), keepdim=True)
+            / (x.norm(p=2, dim=(2, 3), keepdim=True).mean(1, keepdim=True) + 1e-6)
+        ),
+    ),
     "division": lambda x: x / (1 + x.abs().sum(1, keepdim=True)),
     "attention by hand": lambda x: (x @ x.transpose(-1, -2) / 2 + CONSTANT).softmax(-1) @ x,
     "attention": lambda x: F.scaled_dot_product_attention(x, x.flip(1), 2 * x),

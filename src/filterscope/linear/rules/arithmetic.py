@@ -81,7 +81,24 @@ def quotient(
             "denominator as it is at the image"
         )
     assert isinstance(input, Tensor) and isinstance(other, Tensor)
-    return Affine(call.again(frozen=[other]), inputs=(input,))
+    return Affine(call.again(frozen=[other]), inputs=(input,), is_gate=call.gates[0])
+
+
+@rule("addcmul")
+def added_product(
+    call: Call, input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
+) -> Affine:
+    """The sum x + value y z, with y or z constant."""
+    if call.depends(tensor1) and call.depends(tensor2):
+        raise call.refusal("it multiplies tensors that both depend on the image")
+    again = call.again()
+    constant: Tensor = again(*[torch.zeros_like(one) for one in call.inputs])
+
+    def linear(*values: Tensor) -> Tensor:
+        found: Tensor = again(*values)
+        return found - constant
+
+    return Affine(linear, nonzero(constant), own_gradient=True)
 
 
 @rule("matmul", "imatmul", "rmatmul", "mm", "bmm", "mv", "dot", "einsum", "tensordot", "outer")

@@ -104,6 +104,20 @@ def normalize(
     return _valued(call, input, _rescaled(call, input, rate, lambda x: x, along))
 
 
+@rule("norm", "vector_norm", "linalg_vector_norm")
+def length(
+    call: Call, input: Tensor, p: float | str | None = 2, dim: Any = None, keepdim: bool = False,
+    **settings: Any,
+) -> Affine:  # fmt: skip
+    """The Euclidean length, along the direction at the image; fit to be frozen as a gate."""
+    if {p, settings.get("ord", 2)} - {2, "fro", None}:
+        raise call.refusal(f"only lengths with p=2 are known, got p={p}")
+    axes = list(range(input.dim())) if dim is None else dim
+    size = torch.linalg.vector_norm(input, dim=axes, keepdim=True)
+    direction = input / torch.where(size > 0, size, 1)
+    return Affine(lambda x: (x * direction).sum(axes, keepdim=keepdim), is_gate=True)
+
+
 @rule("local_response_norm")
 def local_response_norm(
     call: Call, input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0

@@ -16,13 +16,13 @@ from filterscope.linear.rules.windows import Resampled
 @rule(
     "T", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "avg_pool1d",
     "avg_pool2d", "avg_pool3d", "broadcast_to", "cumsum", "diagonal",
-    "expand", "expand_as", "flatten", "flip", "fliplr", "flipud", "fold", "gather", "getitem",
+    "expand", "flatten", "flip", "fliplr", "flipud", "fold", "gather", "getitem",
     "index_select", "mT", "masked_select", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mean",
     "moveaxis", "movedim", "narrow", "permute", "ravel", "repeat",
-    "repeat_interleave", "reshape", "reshape_as", "roll", "rot90", "select", "split",
+    "repeat_interleave", "reshape", "roll", "rot90", "select", "split",
     "split_with_sizes", "squeeze", "sum", "swapaxes", "swapdims", "t", "take_along_dim",
     "tensor_split", "tile", "transpose", "tril", "triu", "unbind", "unflatten", "unfold",
-    "unsqueeze", "view_as",
+    "unsqueeze",
 )  # fmt: skip
 def same_operation(call: Call, *_args: Any, **_kwargs: Any) -> Affine:
     """The operation itself; what it makes of a gate is a gate."""
@@ -95,7 +95,28 @@ def view(call: Call, input: Tensor, *shape: Any, **_kwargs: Any) -> Affine:
     return Affine(linear, is_gate=all(call.gates), own_gradient=True)
 
 
-@rule("to", "type", "type_as", "float", "double", "half", "bfloat16", "long", "int", "short",
+@rule("expand_as", "reshape_as", "view_as")
+def shaped_like(call: Call, input: Tensor, other: Tensor) -> Affine | None:
+    """In the shape of another tensor, of which nothing else counts."""
+    if not call.depends(input):
+        return None
+    shape, gate = call.output.shape, call.gates[0]
+    change = Tensor.expand if call.name == "expand_as" else Tensor.reshape
+    return Affine(lambda x: change(x, shape), inputs=(input,), is_gate=gate, own_gradient=True)
+
+
+@rule("type_as")
+def typed_like(call: Call, input: Tensor, other: Tensor) -> Affine | None:
+    """In the precision of another tensor, of which nothing else counts."""
+    if not call.depends(input):
+        return None
+    if call.output.dtype.itemsize < input.dtype.itemsize:
+        raise call.refusal(f"it reduces the precision to {call.output.dtype}")
+    dtype = call.output.dtype
+    return Affine(lambda x: x.to(dtype), inputs=(input,), is_gate=call.gates[0], own_gradient=True)
+
+
+@rule("to", "type", "float", "double", "half", "bfloat16", "long", "int", "short",
       "char", "byte", "bool", "cpu", "cuda")  # fmt: skip
 def conversion(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> Affine | None:
     """A conversion that keeps all digits."""
