@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import nn
 from filterscope.attacks import fgsm
 from filterscope.data import Transform
 from filterscope.evaluation import InterpretSettings, interpret_images, summarize
+from filterscope.evaluation.interpretation import Interpretation, Reading
 from filterscope.evaluation.interpretation_summary import Mean
 from filterscope.evaluation.interpretation_text import COLUMNS, describe, describe_summary, rows
 from filterscope.linear import (
@@ -182,7 +184,17 @@ def test_a_set_has_means_over_its_readable_images(network: Network, images: Path
     text = describe_summary(summary)
     for word in ("3 images, 1 not readable", "FGSM 0.1", "R5", "votes (n=1)"):
         assert word in text
+    bars = [line for line in text.splitlines() if line.lstrip().startswith("input ")]
+    assert len(bars) == 2, "one for each place of the normalisation"
+    for state, part in zip(summary.states, re.split(r"\s{2,}", bars[0].strip())[1:], strict=True):
+        inputs = [one.parts["outside"].input for one in state_readings(found[:3], state.state)]
+        assert float(part.split(" ± ")[0]) == pytest.approx(np.mean(inputs), abs=0.01)
+        assert float(part.split(" ± ")[1]) == pytest.approx(np.std(inputs, ddof=1), abs=0.01)
     assert summarize([found[3]]).states == ()
+
+
+def state_readings(found: list[Interpretation], state: str) -> list[Reading]:
+    return [reading for one in found for reading in one.readings if reading.state == state]
 
 
 def test_rows_and_lines_hold_what_is_known(network: Network, images: Path) -> None:

@@ -19,6 +19,7 @@ COLUMNS = (
 """Names of the cells of `rows`."""
 
 _LARGEST = 4
+_LAYERS = 40
 
 
 def rows(found: Interpretation, classes: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -167,7 +168,32 @@ def describe_summary(summary: Summary) -> str:
     lines = [f"{summary.num_images} images{unread}"]
     for state in summary.states:
         lines += _describe_state(state)
+    for way in summary.states[0].histograms if summary.states else ():
+        lines += _contribution_table(summary.states, way)
     return "\n".join(lines)
+
+
+def _contribution_table(states: Sequence[StateSummary], way: str) -> list[str]:
+    """Mean and deviation of each layer's part, one column a state; of many layers the largest."""
+    histograms = [state.histograms[way] for state in states]
+    names = histograms[0].layers
+    sizes = histograms[0].mean.abs()
+    kept = sorted(sizes.argsort(descending=True, stable=True)[:_LAYERS].tolist())
+    title = f"  contributions to the best score, mean ± deviation, normalisation {way} the network"
+    if len(kept) < len(names):
+        title += f"; the {_LAYERS} largest of {len(names)}"
+    cells = [["", *(state.state for state in states)]]
+    for k in kept:
+        cells.append([names[k], *(_bar(float(h.mean[k]), float(h.std[k])) for h in histograms)])
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    table = ["  ".join(cell.rjust(w) if i else cell.ljust(w)
+                       for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+             for row in cells]  # fmt: skip
+    return [title, *(f"    {row}".rstrip() for row in table)]
+
+
+def _bar(mean: float, deviation: float) -> str:
+    return signed(mean) if math.isnan(deviation) else f"{signed(mean)} ± {number(deviation)}"
 
 
 def _describe_state(state: StateSummary) -> list[str]:
