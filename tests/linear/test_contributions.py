@@ -188,3 +188,22 @@ def test_users_add_rules(random_image, check_affine) -> None:
         check_affine(LinearInterpreter(Cube(), image), Cube()(image))
     finally:
         del table._RULES["pow"]
+
+
+def test_preprocessing_is_a_layer_of_its_own() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5))
+    interpreter = LinearInterpreter(
+        model, torch.rand(1, 3, 8, 8), include_preprocess=lambda x: (x - 0.5) / 0.25
+    )
+    for by in ("stage", "op", "block"):
+        names = [name for name, _ in interpreter.contributions(1, by=by).layers]
+        assert names == ["preprocess", "0", "3"], by
+
+
+def test_layers_are_the_same_where_nothing_is_clipped() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU6(), nn.Linear(3, 2)).double()
+    images = torch.tensor([[0.1, 0.2, 0.3], [90.0, -80, 70]], dtype=torch.float64)
+    quiet, clipped = (LinearInterpreter(model, x[None]).contributions(0, by="op") for x in images)
+    assert [name for name, _ in quiet.layers] == [name for name, _ in clipped.layers]
+    assert dict(quiet.layers)["1"] == 0 != dict(clipped.layers)["1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from filterscope.linear.capture import Recorder
 from filterscope.linear.errors import UnsupportedOperation
 from filterscope.linear.graph import Recording
 from filterscope.linear.network import Network, Snapshot
-from filterscope.linear.paths import module_paths
+from filterscope.linear.paths import PREPROCESS, Running, module_paths
 from filterscope.linear.program import Program
 from filterscope.linear.rules import Affine, Call, Options, mismatch
 
@@ -61,8 +62,9 @@ def freeze(
         ValueError: An output that cannot be taken for y, or that is not that of a plain pass.
     """
 
-    def run(inputs: Tensor) -> Tensor:
-        prepared = inputs if preprocess is None else preprocess(inputs)
+    def run(inputs: Tensor, running: Running | None = None) -> Tensor:
+        with nullcontext() if running is None else running.outside(PREPROCESS):
+            prepared = inputs if preprocess is None else preprocess(inputs)
         return select_output(network.model(prepared), output, len(images))
 
     with torch.inference_mode(False), network.frozen(), torch.enable_grad():
@@ -74,7 +76,7 @@ def freeze(
             inputs = leaf.clone()  # the network may write into it, which a leaf does not stand
             source = recorder.track(inputs)
             with recorder:
-                found = run(inputs)
+                found = run(inputs, running)
         target = recorder.finish(found)
         value = found.detach().clone() if found._base is not None else found.detach()
         if not bool(torch.isfinite(value).all()):

@@ -12,6 +12,9 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
+PREPROCESS = "preprocess"
+"""What stands for a path where the steps before the network run."""
+
 
 class Running:
     """The module that is running, and what a module has just returned.
@@ -31,6 +34,15 @@ class Running:
     def path(self) -> str:
         """The dotted path of the innermost running module; empty outside of the network."""
         return self._paths[-1] if self._paths else ""
+
+    @contextmanager
+    def outside(self, name: str) -> Iterator[None]:
+        """Give what runs inside the context, which is no part of the network, a name."""
+        self._paths.append(name)
+        try:
+            yield
+        finally:
+            self._paths.pop()
 
     def enter(self, module: nn.Module, _inputs: Any) -> None:
         """A module starts; one that is no part of the network counts for the one around it."""

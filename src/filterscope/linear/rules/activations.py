@@ -29,7 +29,13 @@ def piecewise_linear(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> 
     """The slope of the piece that the image is on, and that piece's constant."""
     call.only(input)
     line = _tangent(call, input)
+    if line.offset is None and call.name not in _THROUGH_ZERO:
+        # another image may be clipped, and its layers must be the same
+        line = replace(line, offset=torch.zeros_like(call.output))
     return replace(line, is_gate=call.name == "hardsigmoid")
+
+
+_THROUGH_ZERO = ("leaky_relu", "prelu", "abs", "absolute")
 
 
 @rule("rrelu")
