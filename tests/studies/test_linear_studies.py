@@ -12,12 +12,34 @@ import torchvision
 from torch import nn
 
 from filterscope.data import Transform, load_dataset
-from filterscope.linear import ContributionHistogram, LinearInterpreter, residual_shares
+from filterscope.data.split import Masks
+from filterscope.linear import (
+    ContributionHistogram,
+    LinearInterpreter,
+    PixelVotes,
+    residual_shares,
+)
 from filterscope.runs import Run
-from filterscope.studies import StudySettings, find_study, linear_fig1, linear_table1, published
-from filterscope.studies.affine import EPSILON, answers, attacked, interpret, networks, sample
+from filterscope.studies import (
+    StudySettings,
+    find_study,
+    linear_fig1,
+    linear_fig2,
+    linear_fig3,
+    linear_table1,
+    published,
+)
+from filterscope.studies.affine import (
+    EPSILON,
+    Sample,
+    answers,
+    attacked,
+    interpret,
+    networks,
+    sample,
+)
 from filterscope.studies.linear_fig2 import STUDY as FIG2
-from filterscope.studies.linear_fig2 import read, vote_numbers
+from filterscope.studies.linear_fig2 import Reading, read, vote_numbers
 from filterscope.studies.linear_fig3 import STUDY as FIG3
 from filterscope.studies.study import Evidence
 from filterscope.studies.targets import RESIDUAL_SHARES
@@ -217,3 +239,44 @@ def test_networks_are_named_after_their_architecture(evidence: Evidence) -> None
     assert [name for name, _ in networks(evidence)] == ["own"]
     many = dataclasses.replace(evidence, runs={"vgg11, standard": evidence.runs["standard"]})
     assert [name for name, _ in networks(many)] == ["vgg11"]
+
+
+def reading(label: int, shares: dict[int, float], size: int = 10) -> Reading:
+    """A reading whose pixels vote in the given shares, from the top left on."""
+    winners = torch.cat(
+        [torch.full((round(share * size * size),), label) for label, share in shares.items()]
+    )
+    winners = winners.reshape(size, size)
+    labels = torch.arange(10)
+    votes = PixelVotes(
+        winners=winners,
+        values=torch.ones(size, size),
+        labels=labels,
+        shares=torch.tensor([float((winners == label).double().mean()) for label in range(10)]),
+        scores=torch.zeros(10),
+        is_preview=False,
+        method="conserving",
+    )
+    return Reading(label, torch.ones(size, size), votes)
+
+
+def test_votes_before_and_after_are_compared_on_the_changed_images() -> None:
+    same = [reading(0, {0: 0.9, 1: 0.1})] * 9
+    before, after = [*same, reading(0, {0: 0.3, 1: 0.7})], [*same, reading(1, {0: 0.4, 1: 0.6})]
+    change = linear_fig3._change(before, after)
+    assert list(change.values()) == pytest.approx([0.1, 0.3, 0.4, 0.6])
+    rows = {"clean": [vote_numbers(before)], "FGSM": [vote_numbers(after)]}
+    claim = linear_fig3._claims("own", rows, [change])[1]
+    assert claim.differences == pytest.approx([-0.3])
+
+
+def test_votes_in_the_object_and_its_area_are_of_the_same_images(evidence: Evidence) -> None:
+    masks = torch.zeros(3, 10, 10, dtype=torch.bool)
+    masks[0, :5] = True  # the votes lie there
+    masks[1] = True  # all object, and no vote for the top label
+    split = dataclasses.replace(evidence.dataset.test, masks=Masks.in_memory(masks))
+    dataset = dataclasses.replace(evidence.dataset, test=split)
+    chosen = Sample(torch.arange(3), torch.zeros(3, 3, 10, 10), torch.zeros(3, dtype=torch.long))
+    readings = [reading(0, {0: 0.5, 1: 0.5}), reading(0, {1: 1.0}), reading(0, {0: 1.0})]
+    numbers = linear_fig2._focus(dataclasses.replace(evidence, dataset=dataset), chosen, readings)
+    assert list(numbers.values()) == pytest.approx([1.0, 0.5, 0.5])

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from filterscope.evaluation.interpretation import Interpretation, Reading
+from filterscope.evaluation.interpretation import Interpretation
 from filterscope.linear import ContributionHistogram, ResidualShares, contribution_histogram
 
 READINGS = ("r1", "r2", "r3", "r4", "r5")
@@ -118,11 +118,7 @@ def summarize(found: Sequence[Interpretation]) -> Summary:
 def _state(found: Sequence[Interpretation], position: int) -> StateSummary:
     readings = [one.readings[position] for one in found]
     votes = [reading.votes for reading in readings if reading.votes is not None]
-    masked = [
-        (one.readings[position], float(one.mask.double().mean()))
-        for one in found
-        if one.mask is not None and one.readings[position].discussions
-    ]
+    objects = [row for one in found if (row := _in_object(one, position)) is not None]
     return StateSummary(
         state=readings[0].state,
         accuracy=Mean.of(
@@ -140,15 +136,28 @@ def _state(found: Sequence[Interpretation], position: int) -> StateSummary:
         num_labels=Mean.of(float(one.num_labels()) for one in votes),
         votes_for_best=Mean.of(r.votes_for(r.best.label) for r in readings),
         votes_for_original=Mean.of(r.votes_for(r.original.label) for r in readings),
-        votes_inside=Mean.of(_inside(reading) for reading, _ in masked),
-        positive_inside=Mean.of(r.discussions[0].inside or 0.0 for r, _ in masked),
-        area=Mean.of(area for _, area in masked),
+        votes_inside=Mean.of(inside for _, inside, _ in objects),
+        positive_inside=Mean.of(positive for *_, positive in objects),
+        area=Mean.of(area for area, *_ in objects),
         is_preview=any(one.is_preview for one in votes),
     )  # fmt: skip
 
 
-def _inside(reading: Reading) -> float:
-    return math.nan if reading.votes_inside is None else reading.votes_inside.share
+def _in_object(found: Interpretation, position: int) -> tuple[float, float, float] | None:
+    """Area of the object, and what of votes and positive discussion lies in it.
+
+    None where one of them is not defined, so that their means are over the same images. Without
+    votes, that one alone is NaN.
+    """
+    reading = found.readings[position]
+    if found.mask is None or not reading.discussions or reading.discussions[0].inside is None:
+        return None
+    inside = math.nan
+    if reading.votes_inside is not None:
+        inside = reading.votes_inside.share
+        if math.isnan(inside):
+            return None
+    return float(found.mask.double().mean()), inside, reading.discussions[0].inside
 
 
 def _residuals(shares: Sequence[ResidualShares]) -> dict[str, Mean]:

@@ -114,20 +114,21 @@ def vote_numbers(readings: list[Reading]) -> dict[str, float]:
 
 
 def _focus(evidence: Evidence, chosen: Sample, readings: list[Reading]) -> dict[str, float]:
-    """What lies inside the objects, where the data has masks."""
+    """What lies inside the objects, where the data has masks: means over the same images."""
     split = evidence.dataset.test
     if not split.has_masks:
         return {}
     rows = []
     for place, reading in zip(chosen.places.tolist(), readings, strict=True):
         mask = split.mask(place)
-        if mask.shape != reading.discussion.shape:
-            return {}
         positive = reading.discussion.clamp(min=0)
+        if not bool(mask.any()) or not bool(positive.any()):
+            continue
         inside = reading.votes.share_inside(mask, reading.label)
         rows.append([inside.share, float(positive[mask].sum() / positive.sum()), inside.area])
-    table = torch.tensor(rows, dtype=torch.float64)
-    return dict(zip((_VOTES, _POSITIVE, _AREA), table.nanmean(0).tolist(), strict=True))
+    table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 3)
+    table = table[~table.isnan().any(1)]  # a label without votes has them nowhere
+    return dict(zip((_VOTES, _POSITIVE, _AREA), table.mean(0).tolist(), strict=True))
 
 
 STUDY = Study(

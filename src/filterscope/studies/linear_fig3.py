@@ -12,7 +12,7 @@ from filterscope.studies.settings import StudySettings
 from filterscope.studies.study import Entry, Evidence, Findings, Study
 from filterscope.studies.verdict import Claim
 
-_KEPT = "images whose top label the attack changed"
+_CHANGED = "images whose top label the attack changed"
 
 
 def analyse(evidence: Evidence, _: StudySettings) -> Findings:
@@ -51,6 +51,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
     return Findings(tuple(entries), tuple(claims), figures, (note,))
 
 
+_BEFORE = "votes for the old top label before, where it changed"
 _OLD = "votes for the old top label where it changed"
 _NEW = "votes for the new top label where it changed"
 
@@ -59,9 +60,10 @@ def _change(before: list[Reading], after: list[Reading]) -> dict[str, float]:
     """How often the top label changed, and the votes for the old and the new one then."""
     changed = [(a, b) for a, b in zip(before, after, strict=True) if a.label != b.label]
     if not changed:
-        return {_KEPT: 0.0, _OLD: float("nan"), _NEW: float("nan")}
+        return {_CHANGED: 0.0, _BEFORE: float("nan"), _OLD: float("nan"), _NEW: float("nan")}
     return {
-        _KEPT: len(changed) / len(before),
+        _CHANGED: len(changed) / len(before),
+        _BEFORE: fmean(float(a.votes.shares[a.label]) for a, _ in changed),
         _OLD: fmean(float(b.votes.shares[a.label]) for a, b in changed),
         _NEW: fmean(float(b.votes.shares[b.label]) for _, b in changed),
     }
@@ -71,15 +73,16 @@ def _claims(
     name: str, rows: dict[str, list[dict[str, float]]], changes: list[dict[str, float]]
 ) -> list[Claim]:
     pairs = list(zip(rows["clean"], rows["FGSM"], strict=True))
-    entropy, _, top = pairs[0][0]
+    entropy = next(iter(pairs[0][0]))
     return [
         Claim(
             f"{name}: an attack spreads the votes over the labels (entropy)",
             tuple(b[entropy] - a[entropy] for a, b in pairs),
         ),
         Claim(
-            f"{name}: fewer pixels vote for the new top label than did for the old one",
-            tuple(a[top] - change[_NEW] for (a, _), change in zip(pairs, changes, strict=True)),
+            f"{name}: where the top label changes, fewer pixels vote for the new one than did for "
+            "the old one before",
+            tuple(change[_BEFORE] - change[_NEW] for change in changes),
         ),
     ]
 

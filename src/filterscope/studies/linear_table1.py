@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -82,7 +83,9 @@ def _each(rows: Sequence[torch.Tensor], k: int) -> tuple[float, ...]:
 
 
 def _deviation(table: torch.Tensor) -> torch.Tensor:
-    return torch.stack([column[~column.isnan()].std() for column in table.T])
+    """Standard deviation over the images of each reading, (5,); NaN for fewer than two."""
+    defined = [column[~column.isnan()] for column in table.T]
+    return torch.stack([c.std() if len(c) > 1 else c.new_tensor(math.nan) for c in defined])
 
 
 def _claims(
