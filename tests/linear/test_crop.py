@@ -181,3 +181,14 @@ def test_a_small_part_of_the_work_is_done(randomised, random_image) -> None:
     classifier = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double()
     flat = LinearInterpreter(classifier, random_image(1, 3, 2, 2))._program
     assert planned(flat, ((0, 1), (0, 1)), (2, 2)).share == 1
+
+
+def test_transposed_convolutions_whose_padding_exceeds_their_kernel(random_image) -> None:
+    model = nn.Sequential(nn.ConvTranspose2d(1, 1, 1, stride=2, padding=2), nn.MaxPool2d(4, 2))
+    interpreter = LinearInterpreter(model.double(), random_image(1, 1, 12, 12))
+    for row in range(12):
+        probe = torch.zeros_like(interpreter.images)
+        probe[0, 0, row, 6] = 1
+        expected = interpreter._program.run(probe)
+        torch.testing.assert_close(interpreter.apply(probe), expected)
+        torch.testing.assert_close(interpreter.column((0, row, 6)), expected[0])

@@ -35,10 +35,16 @@ def fitted(crop: Tensor, have: Box, want: Box) -> Tensor:
     Example:
         >>> fitted(torch.ones(1, 1, 2), ((3, 5),), ((4, 7),))
         tensor([[[1., 0., 0.]]])
+        >>> fitted(torch.ones(1, 1, 2), ((3, 5),), ((6, 8),))
+        tensor([[[0., 0.]]])
     """
     if have == want:
         return crop
-    pads = [(a - c, d - b) for (a, b), (c, d) in zip(have, want, strict=True)]
+    spans = list(zip(have, want, strict=True))
+    # padding by a negative size cannot cut off more than there is
+    if any(min(b, d) <= max(a, c) for (a, b), (c, d) in spans):
+        return crop.new_zeros(*crop.shape[: -len(want)], *[d - c for c, d in want])
+    pads = [(a - c, d - b) for (a, b), (c, d) in spans]
     return F.pad(crop, [size for pair in reversed(pads) for size in pair])
 
 
