@@ -70,8 +70,7 @@ def test_one_image_has_no_deviation_and_none_has_no_mean() -> None:
     [
         ([], None, "`parts` is empty"),
         (PARTS, "sum", '`normalize` must be None, "score" or "abs", got \'sum\''),
-        ([*PARTS, made(1, a=1)], None, "of image 3 differ: 1 against 2"),
-        ([PARTS[0], made(1, a=1, c=2)], None, "of image 1 differ: 'c' against 'b'"),
+        ([*PARTS, made(1, c=1)], None, "image 3 has no layer in common.*'c'... against 'a'..."),
         ([made(1, a=math.nan)], None, "not finite"),
         ([made(math.inf, a=1)], "abs", "not finite"),
     ],
@@ -93,3 +92,50 @@ def test_of_a_network(randomised, random_image) -> None:
     assert found.layers == ("input", "0", "4")
     scores = interpreter.output.gather(1, labels[:, None])[:, 0]
     torch.testing.assert_close(found.values.sum(1), scores)
+
+
+def test_layers_that_some_images_lack_contribute_nothing_to_them() -> None:
+    parts = [made(1, a=3, d=-2), made(2, b=1, d=1), made(3), made(4, a=1, c=5, d=2, e=1)]
+    found = contribution_histogram(parts)
+    assert found.layers == ("input", "a", "b", "c", "d", "e")
+    for row, part in zip(found.values.tolist(), parts, strict=True):
+        values = dict(part.layers)
+        assert row == [part.input, *(values.get(name, 0) for name in "abcde")]
+    assert found.count == 4
+
+
+def written(h):
+    h = h.clone()
+    h[h < 0] = 0.3
+    return h
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda h: torch.maximum(h, torch.full_like(h, 0.2)),
+        lambda h: torch.where(h > 0, h, 0.1),
+        lambda h: h.masked_fill(h < 0, 0.3),
+        written,
+    ],
+)
+def test_constants_that_only_some_images_choose(choose) -> None:
+    class Choosing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.last(choose(self.first(x)))
+
+    model = Choosing().double()
+    with torch.no_grad():
+        model.first.weight.abs_()
+        model.first.bias.zero_()
+    images = torch.tensor([[9.0, 9, 9], [-9, -9, -9]], dtype=torch.float64)
+    parts = [LinearInterpreter(model, x[None]).contributions(0, by="op") for x in images]
+    assert [name for name, _ in parts[0].layers] == [name for name, _ in parts[1].layers]
+    found = contribution_histogram(parts)
+    assert found.values[0, 1] == 0 != found.values[1, 1]
+    for row, part in zip(found.values, parts, strict=True):
+        assert float(row.sum()) == pytest.approx(part.total)

@@ -64,11 +64,12 @@ def contribution_histogram(
             1 and no image outweighs another; undefined where nothing contributes.
 
     Returns:
-        The bars of all images, with mean and deviation.
+        The bars of all images, with mean and deviation. A layer whose constants depend on the
+        image may be absent from some of them; it contributes nothing to those.
 
     Raises:
-        ValueError: No images, images whose layers differ, contributions that are not finite, or an
-            unknown `normalize`.
+        ValueError: No images, an image that has no layer in common with those before it,
+            contributions that are not finite, or an unknown `normalize`.
 
     Source: Navarrete Michelini et al., ICCV 2019, figure 1 of the appendix.
 
@@ -83,16 +84,9 @@ def contribution_histogram(
         raise ValueError(f'`normalize` must be None, "score" or "abs", got {normalize!r}')
     if not parts:
         raise ValueError("`parts` is empty: give the contributions of at least one image")
-    layers = [name for name, _ in parts[0].layers]
-    for place, part in enumerate(parts):
-        names = [name for name, _ in part.layers]
-        if names != layers:
-            raise ValueError(
-                f"`parts` must have the same layers for all images; those of image {place} differ: "
-                f"{_difference(layers, names)}"
-            )
+    layers = _merged(parts)
     bars = torch.tensor(
-        [[part.input, *(value for _, value in part.layers)] for part in parts],
+        [[part.input, *(dict(part.layers).get(name, 0.0) for name in layers)] for part in parts],
         dtype=torch.float64,
     )
     if not bool(torch.isfinite(bars).all()):
@@ -104,8 +98,20 @@ def contribution_histogram(
     return ContributionHistogram(("input", *layers), bars, normalize)
 
 
-def _difference(expected: Sequence[str], found: Sequence[str]) -> str:
-    if len(expected) != len(found):
-        return f"{len(found)} against {len(expected)}"
-    place = next(k for k, name in enumerate(expected) if found[k] != name)
-    return f"{found[place]!r} against {expected[place]!r}"
+def _merged(parts: Sequence[Contributions]) -> list[str]:
+    """The layers of all images; one that others lack comes before the next that they share."""
+    layers: list[str] = []
+    for place, part in enumerate(parts):
+        names = [name for name, _ in part.layers]
+        if layers and names and set(layers).isdisjoint(names):
+            raise ValueError(
+                f"`parts` must be of one network and one `by`; image {place} has no layer in "
+                f"common with those before it: {names[0]!r}... against {layers[0]!r}..."
+            )
+        end = len(layers)
+        for name in reversed(names):
+            if name in layers:
+                end = layers.index(name)
+            else:
+                layers.insert(end, name)
+    return layers

@@ -42,7 +42,9 @@ def _choice(call: Call, mask: Tensor, chosen: Number, other: Number) -> Affine:
     first, second = call.depends(chosen), call.depends(other)
     zero = call.output.new_zeros(())
     constant = torch.where(mask, zero if first else chosen, zero if second else other)
-    offset = None if first and second else nonzero(constant.to(call.output.dtype))
+    counts = any(_is_nonzero(one) for one in (chosen, other) if not call.depends(one))
+    # kept where it is chosen nowhere at this image, so that all images have the same layers
+    offset = constant.to(call.output.dtype) if counts else None
 
     def linear(*values: Tensor) -> Tensor:
         left = values[0] if first else zero
@@ -50,6 +52,11 @@ def _choice(call: Call, mask: Tensor, chosen: Number, other: Number) -> Affine:
         return torch.where(mask, left, right)
 
     return Affine(linear, offset)
+
+
+def _is_nonzero(value: Number) -> bool:
+    """Whether a number, or any number of a tensor, is not zero."""
+    return bool(value.any()) if isinstance(value, Tensor) else value != 0
 
 
 @rule("max")
@@ -134,7 +141,8 @@ def setitem(call: Call, input: Tensor, index: Any, value: Number) -> Affine:
         taken = values[-1].reshape(-1)[source] if written else values[0].new_zeros(())
         return torch.where(replaced, taken, values[0] if kept else taken.new_zeros(()))
 
-    return Affine(linear, nonzero(constant))
+    counts = (not kept and _is_nonzero(input)) or (not written and _is_nonzero(value))
+    return Affine(linear, constant if counts else None)
 
 
 @rule("copy")
