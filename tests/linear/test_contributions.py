@@ -93,7 +93,7 @@ def test_layers_are_stages_blocks_operations_or_as_told(interpreter) -> None:
 
     assert names("stage") == [
         "forward:sub", "stem", "blocks.0.conv1", "blocks.0.conv2", "blocks.1.conv1",
-        "blocks.1.conv2", "norm", "dense", "head",
+        "blocks.1.conv2", "norm", "dense", "forward:add", "head",
     ]  # fmt: skip
     assert names("block") == [
         "forward", "stem", "blocks.0", "blocks.1", "norm", "dense", "head",
@@ -207,3 +207,60 @@ def test_layers_are_the_same_where_nothing_is_clipped() -> None:
     quiet, clipped = (LinearInterpreter(model, x[None]).contributions(0, by="op") for x in images)
     assert [name for name, _ in quiet.layers] == [name for name, _ in clipped.layers]
     assert dict(quiet.layers)["1"] == 0 != dict(clipped.layers)["1"]
+
+
+class DenseLayer(nn.Module):
+    def __init__(self, channels) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = nn.BatchNorm2d(channels), nn.Conv2d(channels, 4, 1, bias=False)
+        self.norm2, self.conv2 = nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3, padding=1, bias=False)
+
+    def forward(self, maps):
+        x = self.conv1(F.relu(self.norm1(torch.cat(maps, 1))))
+        return self.conv2(F.relu(self.norm2(x)))
+
+
+class Dense(nn.Module):
+    """Norms come first, after a pool and a `cat` of one tensor or more; two norms at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(2, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU6(), nn.MaxPool2d(2)
+        )
+        self.layers = nn.ModuleList([DenseLayer(4), DenseLayer(6)])
+        self.last, self.again = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        maps = [self.stem(x)]
+        for layer in self.layers:
+            maps.append(layer(maps))
+        x = F.relu(self.again(self.last(torch.cat(maps, 1))))
+        return self.head(x.mean((2, 3)))
+
+
+def test_a_norm_that_comes_first_is_no_part_of_the_layer_before(randomised, random_image) -> None:
+    interpreter = LinearInterpreter(randomised(Dense()), random_image(1, 2, 12, 12))
+    single = dict(interpreter.contributions(1, by="op").layers)
+    stages = dict(interpreter.contributions(1).layers)
+    expected = {
+        "stem.0": single["stem.1"] + single["stem.2"],
+        "layers.0.norm1": single["layers.0.norm1"], "layers.0.conv1": single["layers.0.norm2"],
+        "layers.1.norm1": single["layers.1.norm1"], "layers.1.conv1": single["layers.1.norm2"],
+        "last": single["last"], "again": single["again"], "head": single["head"],
+    }  # fmt: skip
+    assert stages == pytest.approx(expected)
+    assert list(stages) == list(expected)
+    blocks = dict(interpreter.contributions(1, by="block").layers)
+    assert list(blocks) == ["stem.0", "layers.0", "layers.1", "last", "again", "head"]
+    for k in (0, 1):
+        both = single[f"layers.{k}.norm1"] + single[f"layers.{k}.norm2"]
+        assert blocks[f"layers.{k}"] == pytest.approx(both)
+
+
+def test_a_block_keeps_the_norm_that_its_forward_begins_with(randomised, random_image) -> None:
+    model = randomised(nn.Sequential(nn.Conv2d(2, 4, 3), DenseLayer(4), nn.Flatten()))
+    model[1].forward = lambda x, f=model[1].forward: f([x])
+    interpreter = LinearInterpreter(model, random_image(1, 2, 6, 6))
+    assert [n for n, _ in interpreter.contributions(0, by="block").layers] == ["0", "1"]

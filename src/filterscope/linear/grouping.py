@@ -9,8 +9,17 @@ from typing import Literal
 from torch import nn
 
 from filterscope.linear.program import Program, Step
+from filterscope.linear.rules import activations, find_rule, normalization
 
 By = Literal["stage", "block", "op"] | Callable[[str], str] | Mapping[str, str]
+
+# what acts as an activation, and what changes no value, within a stage
+_CHOICES = {"where", "masked_fill", "maximum", "minimum", "fmax", "fmin"}
+_SAME_VALUES = {
+    "clone", "contiguous", "positive", "data", "detach", "requires_grad", "alias", "identity",
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout",
+    "feature_alpha_dropout", "to", "type", "float", "double",
+}  # fmt: skip
 
 
 def constant_names(program: Program) -> dict[int, str]:
@@ -44,9 +53,10 @@ def layer_names(program: Program, model: nn.Module, by: By) -> dict[int, str]:
     Args:
         program: The frozen network.
         model: The network, whose containers are looked through for blocks.
-        by: "op" for each constant by itself; "stage" for a layer with weights and what follows
-            it one by one (norm, activation); "block" for the outermost module of each stage that
-            is no mere container; or a function or mapping from module path to layer.
+        by: "op" for each constant by itself; "stage" for a layer with weights with its norm and
+            activation, where these follow it at once, or for a norm that comes first; "block" for
+            the outermost module around each constant that is no mere container; or a function or
+            mapping from module path to layer.
 
     Raises:
         ValueError: An unknown `by`, or a path that the mapping does not have.
@@ -62,7 +72,8 @@ def layer_names(program: Program, model: nn.Module, by: By) -> dict[int, str]:
         raise ValueError(f'`by` must be "stage", "block", "op", a function or a mapping, got {by}')
     heads = _stage_heads(program.steps)
     if by == "block":
-        return {k: block_path(model, program.steps[heads[k]].path) for k in names}
+        paths = [step.path for step in program.steps]
+        return {k: _block(model, paths[k], paths[heads[k]]) for k in names}
     return {k: names.get(heads[k]) or program.steps[heads[k]].path or "forward" for k in names}
 
 
@@ -73,18 +84,43 @@ def _mapped(by: Mapping[str, str], path: str) -> str:
 
 
 def _stage_heads(steps: Sequence[Step]) -> dict[int, int]:
-    """For each step that adds a constant, the step that its stage begins with."""
-    head_of_value: dict[int, int | None] = {}
+    """For each step that adds a constant, the step that its stage begins with.
+
+    A stage is a layer with weights, its norm, and its activation, in either order. A second norm,
+    or one that comes first, as in a DenseNet, begins a stage of its own.
+    """
+    stage_of_value: dict[int, tuple[int | None, bool]] = {}
     heads = {}
     for position, step in enumerate(steps):
-        read = set(step.inputs)
-        head = head_of_value.get(next(iter(read))) if len(read) == 1 else None
-        if step.has_weights or (head is None and step.offset is not None):
-            head = position
+        read, kind = set(step.inputs), _kind(step)
+        goes_on = len(read) == 1 and (kind is not None or step.name in _SAME_VALUES)
+        head, normed = stage_of_value.get(next(iter(read)), (None, False))
+        if not goes_on:
+            head, normed = None, False
+        is_norm = kind == normalization.__name__
+        begins = is_norm and (normed or head is None)
+        if step.has_weights or begins or (head is None and step.offset is not None):
+            head, normed = position, False
         if step.offset is not None and head is not None:
             heads[position] = head
-        head_of_value.update(dict.fromkeys(step.outputs, head))
+        stage_of_value.update(dict.fromkeys(step.outputs, (head, normed or is_norm)))
     return heads
+
+
+def _kind(step: Step) -> str | None:
+    """The module of the rules for norms or for activations, where a step is one of them."""
+    if step.name in _CHOICES:
+        return activations.__name__
+    found = find_rule(step.name)
+    kind = None if found is None else found.function.__module__
+    return kind if kind in (normalization.__name__, activations.__name__) else None
+
+
+def _block(model: nn.Module, own: str, head: str) -> str:
+    """The block of a step, of which its path and that of its stage's head are known."""
+    block, of_head = block_path(model, own), block_path(model, head)
+    # a norm that lies in a container beside its convolution
+    return of_head if (block, of_head) == (own, head) else block
 
 
 def block_path(model: nn.Module, path: str) -> str:
