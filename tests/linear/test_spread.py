@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from filterscope.linear import LinearInterpreter
+from filterscope.linear import LinearInterpreter, pixel_discussion
 from filterscope.linear.spread import find_places, spread
 
 
@@ -119,3 +119,49 @@ def test_moves(move, axes, random_image) -> None:
     (position,) = program.offsets()
     found = find_places(program, interpreter.images)[program.steps[position].outputs[0]].axes
     assert found == (axes and (axes[0] + shift, axes[1] + shift))
+
+
+class OneCell(nn.Module):
+    """A constant of one in each cell of a map, of which the score reads some."""
+
+    def __init__(self, read) -> None:
+        super().__init__()
+        self.conv, self.read = nn.Conv2d(1, 1, 1), read
+        nn.init.zeros_(self.conv.weight)
+        nn.init.ones_(self.conv.bias)
+
+    def forward(self, x):
+        return self.read(self.conv, x).sum((1, 2, 3))[:, None]
+
+
+@pytest.mark.parametrize(
+    ("read", "rows"),
+    [
+        (lambda conv, x: conv(x)[:, :, :1], [8, 0, 0, 0, 0, 0, 0, 0]),
+        (lambda conv, x: conv(x.flip(2))[:, :, 7:], [8, 0, 0, 0, 0, 0, 0, 0]),
+        (lambda conv, x: conv(x.mT.flip(3))[..., 7:], [8, 0, 0, 0, 0, 0, 0, 0]),
+        (lambda conv, x: conv(x[:, :, 4:])[:, :, :1], [0, 0, 0, 0, 8, 0, 0, 0]),
+        (lambda conv, x: conv(x[:, :, :4]), [8, 8, 8, 8, 0, 0, 0, 0]),
+        (lambda conv, x: conv(x[:, :, ::2])[:, :, 1:2], [0, 0, 8, 0, 0, 0, 0, 0]),
+        (lambda conv, x: conv(F.pad(x, (0, 0, 8, 0)))[:, :, 8:9], [8, 0, 0, 0, 0, 0, 0, 0]),
+        (lambda conv, x: conv(F.pad(x, (0, 0, 8, 0)))[:, :, :9], [72, 0, 0, 0, 0, 0, 0, 0]),
+        (lambda conv, x: conv(F.pad(x, (0, 0, 2, 4)))[:, :, 9:], [0, 0, 0, 0, 0, 0, 0, 40]),
+        (lambda conv, x: conv(F.pad(x, (1, 1, 2, 3), "reflect"))[..., 3:5, 1:-1],
+         [0, 8, 8, 0, 0, 0, 0, 0]),
+        (lambda conv, x: conv(F.pad(x, (0, 0, -2, 0)))[:, :, :1], [0, 0, 8, 0, 0, 0, 0, 0]),
+        (lambda conv, x: conv(F.avg_pool2d(x[:, :, 4:], 2))[:, :, 1:], [0, 0, 0, 0, 0, 0, 2, 2]),
+        # padding that is there for the windows
+        (lambda conv, x: conv(F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 3, 2))[:, :, :1],
+         [2, 2, 0, 0, 0, 0, 0, 0]),
+        # each cell is at two places
+        (lambda conv, x: conv(x[:, :, :4] + x[:, :, 4:])[:, :, :1],
+         [1.6, 1.6, 1.6, 1.6, 1.6, 0, 0, 0]),
+        (lambda conv, x: conv(x + x.flip(2))[:, :, :1], [1] * 8),
+    ],
+)  # fmt: skip
+def test_constants_lie_where_the_map_shows_the_image(read, rows, random_image) -> None:
+    interpreter = LinearInterpreter(OneCell(read).double(), random_image(1, 1, 8, 8))
+    pixels = pixel_discussion(interpreter, 0)
+    expected = torch.tensor(rows, dtype=torch.float64)
+    torch.testing.assert_close(pixels.sum(1), expected)
+    torch.testing.assert_close(pixels.sum(), interpreter.output[0, 0])

@@ -27,8 +27,10 @@ def pixel_discussion(
     The pixels sum to the score y_l. Channels are summed. The methods:
 
     - "conserving" (default): x0 times the row F_l, and each constant's contribution map, its
-      cells shared evenly over the pixels that they cover; constants without a place, as in a
-      fully connected layer, over all pixels. It sums to the score by itself, which is checked.
+      cells shared evenly over the pixels that they cover. Flips, crops and padding are followed,
+      what lies in padding goes to the border; a convolution's or pool's map covers evenly what
+      its input covers, whatever its own padding. Constants without a place, as in a fully
+      connected layer, go to all pixels. It sums to the score by itself, which is checked.
     - "literal": the printed formula, Z = F_l + sum_i P_i b_i, the rows and masked biases sent back
       to the image, scaled to y_l Z / sum(Z).
     - "literal_times_input": x0 times that Z, scaled alike.

@@ -128,7 +128,7 @@ def add_spread(
 ) -> tuple[Tensor, Tensor]:
     """Add contribution maps (P, ...), spread over the pixels, and the sizes of their sums."""
     for product, place in zip(products, places, strict=True):
-        maps = maps + spread(product, place.axes, maps.shape[1:])
+        maps = maps + spread(product, place.axes, maps.shape[1:], place.spans)
         terms = terms + _size(product)
     return maps, terms
 
