@@ -14,6 +14,8 @@ from filterscope.linear.program import Program
 
 Found = TypeVar("Found")
 
+_SMALL = 3 * 128 * 128
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -54,6 +56,8 @@ class Graph:
         self, program: Program, images: Tensor, recording: Recording | None = None
     ) -> None:
         self._program, self._images = program, images
+        # measured: batched backward passes win by 6 % at 96 pixels, and lose 15 to 45 % at 224
+        self._batches = images.device.type != "cpu" or images.numel() <= _SMALL
         self._is_replay = recording is None
         self._recording = recording or replayed(program, images)
         offsets = [program.steps[position].offset for position in program.offsets()]
@@ -61,7 +65,7 @@ class Graph:
 
     def adjoint(self, probes: Tensor) -> Tensor:
         """Pull probes (P, N, *output) back to the images: F^T u, (P, N, ...)."""
-        return self._read(lambda graph: _pulled([graph.result], [graph.source], [probes])[0])
+        return self._read(lambda graph: self._pulled([graph.result], [graph.source], [probes])[0])
 
     def gradients(self, probes: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Pull probes back to the images and to every constant.
@@ -74,7 +78,7 @@ class Graph:
             it is added, (P, ...).
         """
         first, *others = self._read(
-            lambda graph: _pulled([graph.result], [graph.source, *graph.watched], [probes])
+            lambda graph: self._pulled([graph.result], [graph.source, *graph.watched], [probes])
         )
         return first, others
 
@@ -96,7 +100,7 @@ class Graph:
                 f"`parts` must hold a tensor for each of {len(self._offsets)} constants, at least "
                 f"one, got {len(parts)}"
             )
-        return self._read(lambda graph: _pulled(graph.watched, [graph.source], parts)[0])
+        return self._read(lambda graph: self._pulled(graph.watched, [graph.source], parts)[0])
 
     def products(self, u: Tensor, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """What makes up <u, y>, element by element, from one pass.
@@ -123,17 +127,21 @@ class Graph:
         self._recording, self._is_replay = replayed(self._program, self._images), True
         return reading(self._recording)
 
+    def _pulled(
+        self,
+        outputs: Sequence[GradientEdge],
+        inputs: Sequence[GradientEdge],
+        probes: Sequence[Tensor],
+    ) -> tuple[Tensor, ...]:
+        """Gradients at the inputs for probes (P, ...) at the outputs; the graph is kept."""
+        batched = self._batches and len(probes[0]) > 1
 
-def _pulled(
-    outputs: Sequence[GradientEdge], inputs: Sequence[GradientEdge], probes: Sequence[Tensor]
-) -> tuple[Tensor, ...]:
-    """Gradients at the inputs for probes (P, ...) at the outputs; the graph is kept."""
-    batched = len(probes[0]) > 1
-    found = torch.autograd.grad(
-        outputs,
-        inputs,
-        [probe if batched else probe[0] for probe in probes],
-        retain_graph=True,
-        is_grads_batched=batched,
-    )
-    return found if batched else tuple(gradient[None] for gradient in found)
+        def pull(some: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            return torch.autograd.grad(
+                outputs, inputs, some, retain_graph=True, is_grads_batched=batched
+            )
+
+        if batched:
+            return pull(probes)
+        each = [pull(some) for some in zip(*probes, strict=True)]
+        return tuple(torch.stack(found) for found in zip(*each, strict=True))
