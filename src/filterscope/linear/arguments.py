@@ -92,3 +92,22 @@ def _filled(value: Any, values: Sequence[Tensor]) -> Any:
     if isinstance(value, (tuple, list, dict)) and _slots(value):
         return tree_map_only(Slot, lambda slot: values[slot.number], value)
     return value
+
+
+def carried(output: Any, linear: Any) -> Any:
+    """The values that an operation gave, with the derivative of its frozen form."""
+    if isinstance(output, Tensor):
+        linear = linear if isinstance(linear, Tensor) else linear[0]
+        value = output.detach()
+        same = value.shape == linear.shape and value.stride() == linear.stride()
+        if same and value.data_ptr() == linear.data_ptr():
+            return linear  # the very memory, which the network may count on
+        return linear.expand(value.shape) + (value - linear.detach())
+    made = iter(linear if isinstance(linear, (tuple, list)) else [linear])
+    return with_tensors(output, lambda one: carried(one, next(made))
+                        if one.is_floating_point() else one)  # fmt: skip
+
+
+def floating(output: Any) -> list[Tensor]:
+    """The floating-point tensors of a result, in order."""
+    return [tensor for tensor in tensors_of(output) if tensor.is_floating_point()]

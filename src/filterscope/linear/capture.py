@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
-from filterscope.linear.arguments import tensors_of, with_tensors
+from filterscope.linear.arguments import carried, floating, tensors_of, with_tensors
 from filterscope.linear.errors import UnsupportedOperation
+from filterscope.linear.memory import Filled
 from filterscope.linear.operations import Operation, operation
 from filterscope.linear.program import Step
 from filterscope.linear.rules import (
@@ -20,10 +22,10 @@ from filterscope.linear.rules import (
     Call,
     Entry,
     Options,
+    applied,
     find_rule,
     is_description,
     is_leak,
-    is_linear,
 )
 
 _MARK = "_filterscope_value"
@@ -71,6 +73,7 @@ class Recorder(TorchFunctionMode):
         self._count = 0
         self._gates: set[int] = set()
         self._postponed: dict[int, UnsupportedOperation] = {}
+        self._filled = Filled()
 
     def track(self, tensor: Tensor) -> int:
         """Let a tensor stand for a new value; give the value's number."""
@@ -85,14 +88,22 @@ class Recorder(TorchFunctionMode):
         """The number of the value that a tensor stands for; None for a constant."""
         token, number, version = tensor.__dict__.get(_MARK, (None, 0, 0))
         if token is not self._token:
-            if tensor.grad_fn is not None:
+            if tensor in self._filled:
+                raise self._refusal(name, "it is given a constant tensor into which values were "
+                                    "written through another view of it; make the whole tensor "
+                                    "anew, as with `torch.cat`")  # fmt: skip
+            if token is None and tensor.grad_fn is not None:
                 raise self._refusal(name, "it is given what an operation made that PyTorch's "
                                     "function mode does not see (compiled, scripted or custom "
                                     "code)")  # fmt: skip
             return None
         if version != tensor._version:
             raise self._refusal(name, "it is given a tensor that was changed in place through a "
-                                "view of it; write the change as `x = ...`")  # fmt: skip
+                                "view of it; make the whole tensor anew, as with "
+                                "`torch.cat`")  # fmt: skip
+        node: Any = tensor.grad_fn
+        if node is None or isinstance(node, BackwardCFunction):
+            self.is_readable = False  # somebody's own derivative need not be that of the map
         return int(number)
 
     def note(self, path: str, output: Any) -> None:
@@ -105,7 +116,8 @@ class Recorder(TorchFunctionMode):
         """The number of the output; an error where it does not depend on the image."""
         number = self.value_of(output)
         if number is None:
-            raise ValueError("the output does not depend on the image through what was seen")
+            raise ValueError("the output does not depend on the image through what was seen; "
+                             "where it is a frozen softmax, take the logits")  # fmt: skip
         if number in self._postponed:
             raise self._postponed[number]
         return number
@@ -121,16 +133,23 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         self.is_doubtful |= kwargs.get("generator") is not None
         tensors = tensors_of((args, kwargs))
+        if function is torch._C._set_grad_enabled:
+            return None  # autograd's record tells of operations that are not seen here
         if not tensors:
             return function(*args, **kwargs)
+        if any(map(torch._C._functorch.is_functorch_wrapped_tensor, tensors)):
+            raise self._refusal("vmap", "operations inside of `torch.func` are not seen")
         found = operation(function, kwargs)
         entry = find_rule(found.name)
         if is_description(entry):
             return function(*args, **kwargs)
+        self._filled.put_back(found.name, args)
         numbers = [self.value_of(tensor, found.name) for tensor in tensors]
         if all(number is None for number in numbers):
             with torch.no_grad():
                 return function(*args, **kwargs)
+        if torch.is_autocast_enabled(tensors[0].device.type):
+            raise self._refusal(found.name, "it runs under autocast, which rounds; turn that off")
         if found.function is None or kwargs.get("out") is not None:
             raise self._refusal(found.name, "it writes into a tensor that it is given")
         if entry is None:
@@ -161,11 +180,11 @@ class Recorder(TorchFunctionMode):
         read = [k for k, number in enumerate(numbers) if number is not None]
         waiting = [self._postponed[n] for n in numbers if n in self._postponed]
         if waiting and found.name != "softmax":
-            return self._numbered(output, self._new_values(output, waiting[0]))
+            return self._put_off(found, args, kwargs, output, waiting[0])
         call = self._call(found, args, kwargs, numbers, output, extra)
-        affine = self._frozen(call, entry)
+        affine = applied(entry, call)
         if isinstance(affine, UnsupportedOperation):
-            return self._numbered(output, self._new_values(output, affine))
+            return self._put_off(found, args, kwargs, output, affine)
         if affine is None and not found.writes:
             return with_tensors(output, Tensor.detach)
         affine = affine or Affine(lambda *values: values[0] * 0, call.output)
@@ -174,13 +193,24 @@ class Recorder(TorchFunctionMode):
         step, chosen = self._step(call, affine, [number for number in numbers if number])
         self.steps.append(step)
         if not affine.own_gradient:
-            output = _carried(output, affine.linear(*[tensors[read[k]] for k in chosen]))
+            output = carried(output, affine.linear(*[tensors[read[k]] for k in chosen]))
         if found.writes:
             output = self._written(args[0] if args else kwargs["input"], output)
         return self._numbered(output, step.outputs, watched=affine.offset is not None)
 
+    def _put_off(
+        self, found: Operation, args: Any, kwargs: Any, output: Any, error: UnsupportedOperation
+    ) -> Any:
+        """Go on with a value that only a softmax may read."""
+        if found.writes:
+            self.is_doubtful = True
+            output = self._written(args[0] if args else kwargs["input"], output)
+        return self._numbered(output, self._new_values(output, error))
+
     def _written(self, target: Tensor, output: Tensor) -> Tensor:
         """Write a result where the network would have written it."""
+        if _MARK not in target.__dict__ or target.__dict__[_MARK][0] is not self._token:
+            self._filled.add(target)
         if target.storage_offset() or target._base is not None:
             self.is_doubtful = True
         try:
@@ -194,10 +224,12 @@ class Recorder(TorchFunctionMode):
 
     def _numbered(self, output: Any, made: tuple[int, ...], watched: bool = False) -> Any:
         """Let what an operation gives stand for these values from now on."""
-        tensors = _floating(output)
+        tensors = floating(output)
         for number, tensor in zip(made, tensors, strict=True):
             self._mark(tensor, number)
-        if watched:
+        if watched and not tensors[0].requires_grad:
+            self.is_readable = False
+        elif watched:
             self.made[made[0]] = get_gradient_edge(tensors[0])
         return output
 
@@ -217,7 +249,7 @@ class Recorder(TorchFunctionMode):
             outputs=made,
             has_weights=affine.has_weights,
             local=affine.local,
-            shape=tuple(_floating(call.output)[0].shape),
+            shape=tuple(floating(call.output)[0].shape),
         )
         return step, chosen
 
@@ -253,24 +285,12 @@ class Recorder(TorchFunctionMode):
             extra=extra,
         )
 
-    def _frozen(self, call: Call, entry: Entry) -> Affine | UnsupportedOperation | None:
-        """What the operation's rule says."""
-        complaint = entry.complaint(call.args, call.kwargs)
-        if complaint:
-            raise call.refusal(f"its rule does not know these arguments ({complaint})")
-        with torch.no_grad():
-            affine = entry.function(call, *call.args, **call.kwargs)
-        # that the values are met shows when contributions are summed, for any rule
-        if isinstance(affine, Affine) and not (entry.is_own or is_linear(call, affine)):
-            raise call.refusal("its rule is not linear")
-        return affine
-
     def _new_values(
         self, output: Any, postponed: UnsupportedOperation | None = None
     ) -> tuple[int, ...]:
         """Number what an operation makes; an error may wait for somebody to read it."""
         first = self._count + 1
-        self._count += len(_floating(output))
+        self._count += len(floating(output))
         made = tuple(range(first, self._count + 1))
         if postponed is not None:
             self._postponed.update(dict.fromkeys(made, postponed))
@@ -278,22 +298,3 @@ class Recorder(TorchFunctionMode):
 
     def _refusal(self, name: str, reason: str) -> UnsupportedOperation:
         return UnsupportedOperation(name, self._path(), reason)
-
-
-def _carried(output: Any, linear: Any) -> Any:
-    """The values that an operation gave, with the derivative of its frozen form."""
-    if isinstance(output, Tensor):
-        linear = linear if isinstance(linear, Tensor) else linear[0]
-        value = output.detach()
-        same = value.shape == linear.shape and value.stride() == linear.stride()
-        if same and value.data_ptr() == linear.data_ptr():
-            return linear  # the very memory, which the network may count on
-        return linear.expand(value.shape) + (value - linear.detach())
-    made = iter(linear if isinstance(linear, (tuple, list)) else [linear])
-    return with_tensors(output, lambda one: _carried(one, next(made))
-                        if one.is_floating_point() else one)  # fmt: skip
-
-
-def _floating(output: Any) -> list[Tensor]:
-    """The floating-point tensors of a result, in order."""
-    return [tensor for tensor in tensors_of(output) if tensor.is_floating_point()]

@@ -85,14 +85,15 @@ def freeze(
             with torch.no_grad():
                 _check_output(value, run(images.clone()))
         program = Program(recorder.steps, source, target, recorder.layers)
-        return Frozen(program, value, _recording(recorder, program, leaf, found))
+        hooks = any(one._backward_hooks or one._backward_pre_hooks for one in network.paths)
+        return Frozen(program, value, _recording(recorder, program, leaf, found, hooks))
 
 
 def _recording(
-    recorder: Recorder, program: Program, leaf: Tensor, found: Tensor
+    recorder: Recorder, program: Program, leaf: Tensor, found: Tensor, has_hooks: bool
 ) -> Recording | None:
     """What autograd recorded along; None where it cannot be read."""
-    if not (recorder.is_readable and found.requires_grad):
+    if not (recorder.is_readable and found.requires_grad) or has_hooks:
         return None
     watched = [recorder.made[program.steps[k].outputs[0]] for k in program.offsets()]
     return Recording(get_gradient_edge(leaf), get_gradient_edge(found), watched)

@@ -9,12 +9,24 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.utils.checkpoint import CheckpointError
 
 from filterscope.linear.program import Program
 
 Found = TypeVar("Found")
 
 _SMALL = 3 * 128 * 128
+
+
+def _is_overwritten(error: RuntimeError) -> bool:
+    """Whether autograd's record is of values that are no longer there."""
+    inplace = "modified by an inplace operation" in str(error)
+    return inplace or isinstance(error, CheckpointError)
+
+
+def _product(gradient: Tensor, offset: Tensor) -> Tensor:
+    """Gradient times constant; an infinite constant that nothing reads counts for nothing."""
+    return torch.where(gradient == 0, 0, gradient * offset)
 
 
 @dataclass(frozen=True)
@@ -115,14 +127,14 @@ class Graph:
         """
         first, others = self.gradients(u[None])
         pairs = zip(others, self._offsets, strict=True)
-        return first[0] * images, [gradient[0] * offset for gradient, offset in pairs]
+        return first[0] * images, [_product(gradient[0], offset) for gradient, offset in pairs]
 
     def _read(self, reading: Callable[[Recording], Found]) -> Found:
         """Read the recording; a replay of the program where the network has overwritten it."""
         try:
             return reading(self._recording)
         except RuntimeError as error:
-            if self._is_replay or "modified by an inplace operation" not in str(error):
+            if self._is_replay or not _is_overwritten(error):
                 raise
         self._recording, self._is_replay = replayed(self._program, self._images), True
         return reading(self._recording)

@@ -277,7 +277,10 @@ class LinearInterpreter:
     def _explained(self, error: ConservationError) -> ConservationError:
         """Name the operation that the gap comes from."""
         culprit = unattributed(self._network, self.images, self._options, **self._settings)
-        reason = culprit or "each operation is right to rounding; `dtype=torch.float64` helps"
+        reason = culprit or (
+            "each operation is right to rounding: either numbers cancel (`dtype=torch.float64` "
+            "helps), or images are mixed, or the batch is not the first axis inside the network"
+        )
         return ConservationError(f"{error}: {reason}")
 
     def _check_single(self) -> None:

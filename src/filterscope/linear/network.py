@@ -63,6 +63,9 @@ class Network:
                     tensor.requires_grad_(False)
                 yield
             finally:
+                for _, tensor in self.tensors:
+                    if tensor.grad_fn is not None:
+                        tensor.detach_()  # the network wrote into a buffer of its own
                 for tensor in asking:
                     tensor.requires_grad_(True)
 

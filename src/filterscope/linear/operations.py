@@ -49,7 +49,7 @@ def _recognised(function: Any) -> Operation:
     if full in _WITHOUT_WRITING:
         return Operation(full.strip("_"), _WITHOUT_WRITING[full], writes=True)
     if full == "requires_grad_":
-        return Operation("requires_grad", Tensor.detach, writes=False)
+        return Operation("detach", Tensor.detach, writes=False)
     if full.startswith("__i") and full.removeprefix("__i").removesuffix("__") in _OPERATORS:
         plain = full.replace("__i", "__", 1)
         return Operation(full.strip("_"), getattr(Tensor, plain), writes=True)

@@ -13,13 +13,19 @@ LEAK = "it takes values that depend on the image out of PyTorch"
     "gt", "ge", "lt", "le", "eq", "ne", "greater", "greater_equal", "less", "less_equal",
     "not_equal", "isnan", "isinf", "isfinite", "logical_and", "logical_or", "logical_not",
     "logical_xor", "argmax", "argmin", "argsort", "sign", "sgn", "signbit", "floor", "ceil",
-    "round", "trunc", "fix", "floor_divide", "heaviside", "bucketize", "searchsorted", "any",
-    "all", "nonzero", "count_nonzero", "zeros_like", "ones_like", "empty_like", "full_like",
-    "new_zeros", "new_ones", "new_empty", "new_full", "new_tensor",
+    "round", "trunc", "fix", "floor_divide", "bucketize", "searchsorted", "any",
+    "all", "nonzero", "count_nonzero", "zeros_like", "ones_like", "empty_like",
+    "new_zeros", "new_ones", "new_empty",
 )  # fmt: skip
 def piecewise_constant(call: Call, *_args: Any, **_kwargs: Any) -> None:
     """A comparison, a place, a rounding: constant around the image."""
     return
+
+
+@rule("full_like", "new_full", "new_tensor", "heaviside")
+def filled(call: Call, input: Any, *_args: Any, **_kwargs: Any) -> None:
+    """A constant in the shape or precision of a tensor; other values must not be the image's."""
+    call.only(input)
 
 
 @rule(
@@ -29,6 +35,7 @@ def piecewise_constant(call: Call, *_args: Any, **_kwargs: Any) -> None:
     "is_cpu", "is_meta", "is_mps", "is_mkldnn", "is_sparse", "is_sparse_csr", "is_quantized",
     "is_nested", "is_leaf", "itemsize", "nbytes", "names", "name", "has_names", "grad", "grad_fn",
     "dim_order", "version", "is_pinned", "is_shared", "repr", "format",
+    "requires_grad", "retains_grad",
 )  # fmt: skip
 def description(call: Call, *_args: Any, **_kwargs: Any) -> None:
     """A property of the tensor that is no value of it."""

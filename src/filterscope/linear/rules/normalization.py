@@ -19,6 +19,7 @@ def batch_norm(
     momentum: float = 0.1, eps: float = 1e-5,
 ) -> Affine:  # fmt: skip
     """By running statistics; by those of the batch only where it is one image."""
+    call.only(input)
     shape = (1, -1, *[1] * (input.dim() - 2))
     if not training and running_mean is not None and running_var is not None:
         return _fixed(running_mean, running_var, weight, bias, eps, shape)
@@ -34,6 +35,7 @@ def instance_norm(
     use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Affine:  # fmt: skip
     """By the statistics of each channel, or by running ones."""
+    call.only(input)
     shape = (1, -1, *[1] * (input.dim() - 2))
     if not use_input_stats and running_mean is not None and running_var is not None:
         return _fixed(running_mean, running_var, weight, bias, eps, shape)
@@ -140,6 +142,7 @@ def _own(
     shape: Sequence[int], axes: Sequence[int], grouped: Sequence[int] | None = None,
 ) -> Affine:  # fmt: skip
     """Normalise by the image's own mean and variance over `axes` (of the `grouped` view)."""
+    call.only(input)
     full = input.shape
     y = input if grouped is None else input.reshape(grouped)
     variance, mean = torch.var_mean(y, list(axes), correction=0, keepdim=True)

@@ -80,7 +80,7 @@ def by_channels(call: Call, input: Tensor, *args: Any, **kwargs: Any) -> Affine:
     return Affine(linear, is_gate=all(call.gates), own_gradient=True, local=local)
 
 
-@rule("data", "detach", "requires_grad", "alias", "identity")
+@rule("data", "detach", "alias", "identity")
 def identity(call: Call, _input: Tensor, *_args: Any) -> Affine:
     """The same values; that gradients would stop here is no matter of the frozen map."""
     return Affine(lambda x: x, is_gate=all(call.gates), local=Pointwise())
@@ -120,13 +120,18 @@ def typed_like(call: Call, input: Tensor, other: Tensor) -> Affine | None:
       "char", "byte", "bool", "cpu", "cuda")  # fmt: skip
 def conversion(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> Affine | None:
     """A conversion that keeps all digits."""
+    if not call.depends(input):
+        return None
     if isinstance(call.output, (bool, int, float)):
         raise call.refusal("it takes values that depend on the image out of PyTorch")
     if not isinstance(call.output, Tensor) or not call.output.is_floating_point():
         return None
     if call.output.dtype.itemsize < input.dtype.itemsize:
         raise call.refusal(f"it reduces the precision to {call.output.dtype}")
-    return same_operation(call)
+    if len(call.inputs) == 1:
+        return same_operation(call)
+    dtype, gate = call.output.dtype, call.gates[0]
+    return Affine(lambda x: x.to(dtype), inputs=(input,), is_gate=gate, own_gradient=True)
 
 
 @rule("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack")

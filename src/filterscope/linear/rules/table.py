@@ -233,6 +233,19 @@ def nonzero(offset: Tensor) -> Tensor | None:
     return offset if bool(offset.any()) else None
 
 
+def applied(entry: Entry, call: Call) -> Affine | UnsupportedOperation | None:
+    """What an operation's rule says."""
+    complaint = entry.complaint(call.args, call.kwargs)
+    if complaint:
+        raise call.refusal(f"its rule does not know these arguments ({complaint})")
+    with torch.no_grad():
+        affine = entry.function(call, *call.args, **call.kwargs)
+    # that the values are met shows when contributions are summed, for any rule
+    if isinstance(affine, Affine) and not (entry.is_own or is_linear(call, affine)):
+        raise call.refusal("its rule is not linear")
+    return affine
+
+
 def mismatch(call: Call, affine: Affine) -> str:
     """Why an affine form is not that of its call; empty where it is."""
     inputs = call.inputs if affine.inputs is None else affine.inputs
