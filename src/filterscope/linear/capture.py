@@ -227,9 +227,8 @@ class Recorder(TorchFunctionMode):
         tensors = floating(output)
         for number, tensor in zip(made, tensors, strict=True):
             self._mark(tensor, number)
-        if watched and not tensors[0].requires_grad:
-            self.is_readable = False
-        elif watched:
+        self.is_readable &= not watched or tensors[0].requires_grad
+        if watched and self.is_readable:
             self.made[made[0]] = get_gradient_edge(tensors[0])
         return output
 
