@@ -12,9 +12,14 @@ from filterscope.studies.recipes import SIDES
 from filterscope.training.presets import PRESETS
 
 SHARED = {  # modules of the package that are no study
-    "__init__", "catalogue", "demo", "recipes", "result", "running", "settings", "shared_runs",
-    "study", "targets", "verdict",
+    "__init__", "affine", "catalogue", "demo", "published", "recipes", "result", "running",
+    "settings", "shared_runs", "study", "targets", "verdict",
 }  # fmt: skip
+
+PAPERS = {
+    "csg": "Liang et al., ECCV 2020",
+    "linear": "Navarrete Michelini et al., ICCV 2019",
+}
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -23,7 +28,7 @@ def test_each_name_has_a_module_with_a_study_of_that_name(name: str) -> None:
     study = find_study(name)
     assert study is module.STUDY
     assert study.name == name
-    assert "Liang et al., ECCV 2020" in study.source
+    assert PAPERS[name.split("-")[0]] in study.source
     assert set(study.sides) <= SIDES.keys()
     assert len(set(study.sides)) == len(study.sides)
     assert study.least_seeds >= 1
