@@ -18,15 +18,18 @@ if TYPE_CHECKING:
         grad_map,
         input_gradients,
     )
+    from filterscope.maps.receptive_fields import ReceptiveField, receptive_field
 
 __all__ = [
     "GRAD_MAP_PRESETS",
     "GradMapPreset",
+    "ReceptiveField",
     "activation_map",
     "class_activation_map",
     "gaussian_blur",
     "grad_map",
     "input_gradients",
+    "receptive_field",
 ]
 
 __getattr__, __dir__ = lazy_members(
@@ -34,10 +37,12 @@ __getattr__, __dir__ = lazy_members(
     {
         "GRAD_MAP_PRESETS": f"{__name__}.gradient",
         "GradMapPreset": f"{__name__}.gradient",
+        "ReceptiveField": f"{__name__}.receptive_fields",
         "activation_map": f"{__name__}.activation",
         "class_activation_map": f"{__name__}.class_activation",
         "gaussian_blur": f"{__name__}.blur",
         "grad_map": f"{__name__}.gradient",
         "input_gradients": f"{__name__}.gradient",
+        "receptive_field": f"{__name__}.receptive_fields",
     },
 )
