@@ -135,7 +135,7 @@ def dataset_notes(dataset: ImageDataset) -> list[str]:
     if dataset.unreadable:
         first = ", ".join(str(path) for path, _ in dataset.unreadable[:3])
         notes.append(f"{len(dataset.unreadable)} images are unreadable and left out: {first}")
-    return [*notes, *dataset.mask_notes]
+    return [*notes, *dataset.mask_notes, *dataset.landmark_notes]
 
 
 class _Loop:
