@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from filterscope.data.decode import open_rgb
+from filterscope.data.points import mirror_points
 from filterscope.data.split import InMemory, Reader, Split, Streamed
-from filterscope.data.transform import mirror_points
 
 POSITIVES_PER_NEGATIVE = 3
 SEVERAL = (1500, None)

@@ -75,6 +75,7 @@ def find_parts(path: Path) -> tuple[FoundParts, FoundParts | None]:
     store = Store(path)
     folders = {name.lower(): name for name in store.folders()}
     if "images" in folders:
+        _refuse_unfinished(path.parent)
         return _single(path, store), None
     if "train" not in folders:
         return _categories(store), None

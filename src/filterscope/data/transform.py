@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from filterscope.data.decode import fit, fit_points, open_mask, open_rgb, to_pixels
+from filterscope.data.points import inside_square, mirror_points
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -132,7 +133,7 @@ class Transform:
             moved = points * (side / torch.tensor(size, dtype=points.dtype))
         else:
             moved = fit_points(points, size, self.resize or side, side)
-        return _inside(moved, side)
+        return inside_square(moved, side)
 
     def _fitted(self, image: Image.Image, resample: Image.Resampling) -> Image.Image:
         size = self.image_size
@@ -242,7 +243,7 @@ class Augmentation:
         if self.flip:
             mirrored = (numbers[:, 2] < 0.5)[:, None, None]
             points = torch.where(mirrored, mirror_points(points, size), points)
-        return _inside(points, size)
+        return inside_square(points, size)
 
     def cut(self, image: Image.Image, size: int, numbers: Tensor) -> Image.Image:
         """Cut a random window out of an image, scale it to a square, and maybe mirror it.
@@ -277,7 +278,7 @@ class Augmentation:
         moved = (points - corner) * (size / sides)
         if self.flip and float(numbers[2]) < 0.5:
             moved = mirror_points(moved, size)
-        return _inside(moved, size)
+        return inside_square(moved, size)
 
     def _window(self, width: int, height: int, numbers: Tensor) -> tuple[int, int, int, int]:
         if self.scale is None:
@@ -289,19 +290,3 @@ class Augmentation:
         h = min(height, max(1, round(math.sqrt(area / ratio))))
         left, top = int(u[0] * (width - w + 1)), int(u[1] * (height - h + 1))
         return (left, top, left + w, top + h)
-
-
-def mirror_points(points: Tensor, size: int) -> Tensor:
-    """Mirror points (..., 2) left to right in images of `size` pixels.
-
-    Example:
-        >>> mirror_points(torch.tensor([10.0, 3.0]), 32)
-        tensor([22.,  3.])
-    """
-    return torch.stack([size - points[..., 0], points[..., 1]], -1)
-
-
-def _inside(points: Tensor, size: int) -> Tensor:
-    """NaN for points outside the square, both coordinates."""
-    within = ((points >= 0) & (points <= size)).all(-1, keepdim=True)
-    return torch.where(within, points, torch.nan)
