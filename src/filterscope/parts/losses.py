@@ -73,8 +73,9 @@ def part_losses(
     losses: list[Tensor] = []
     members = category_members(labels, layers[0].num_categories)
     for layer in layers:
+        buffers = {name: buffer.clone() for name, buffer in layer.named_buffers()}
         layer._request = LossRequest(
-            members, losses, layer.training, kind, tau, temperature, beta_rate
+            members, losses, layer.training, kind, tau, temperature, beta_rate, buffers
         )
     requests = [layer._request for layer in layers]
     try:

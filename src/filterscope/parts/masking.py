@@ -141,7 +141,7 @@ class PartTemplates(nn.Module):
         if not self.settings.learn_beta:
             return F.embedding(units, self.settings.bank(maps)).view(maps.shape)
         distances = F.embedding(units, self.settings.distances(maps)).view(maps.shape)
-        slopes = self.beta.to(maps.dtype)[:, None, None]
+        slopes = self._read("beta").to(maps.dtype)[:, None, None]
         return (1 - slopes * distances).clamp_min_(-1)
 
     def target_categories(self) -> Tensor:
@@ -185,16 +185,16 @@ class PartTemplates(nn.Module):
         """Whether each image is of each filter's category, (N, K); all before the first batch."""
         if self.num_categories == 1:
             return members.expand(-1, self.num_filters)
-        own = members[:, self.class_strengths.argmax(0)]
-        return own | (self.batches == 0)
+        own = members[:, self._read("class_strengths").argmax(0)]
+        return own | (self._read("batches") == 0)
 
     def _sign_weights(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Weights of positive and negative images, (K,) each, that balance the categories."""
         ones = maps.new_ones(self.num_filters)
         if self.num_categories == 1:
             return ones, ones
-        share = self.class_shares.to(maps)[self.class_strengths.argmax(0)]
-        known = self.batches > 0
+        share = self.class_shares.to(maps)[self._read("class_strengths").argmax(0)]
+        known = self._read("batches") > 0
         return torch.where(known, 0.5 / share, ones), torch.where(known, 0.5 / (1 - share), ones)
 
     def _likelihood_templates(self, maps: Tensor, tau: float | None) -> Tensor:
@@ -202,7 +202,7 @@ class PartTemplates(nn.Module):
         tau = 0.5 / units if tau is None else tau
         if not self.settings.learn_beta:
             return with_negative(self.settings.bank(maps), tau)
-        slopes = self.beta.to(maps.dtype)[:, None, None]
+        slopes = self._read("beta").to(maps.dtype)[:, None, None]
         return with_negative((1 - slopes * self.settings.distances(maps)).clamp_min_(-1), tau)
 
     @torch.no_grad()
@@ -217,11 +217,20 @@ class PartTemplates(nn.Module):
     ) -> None:
         """Move the statistics and the slopes by one batch."""
         if self.settings.learn_beta:
-            self.beta.copy_(moved_beta(self.beta, maps, units, chosen, positives, request))
+            beta = self._read("beta")
+            self.beta.copy_(moved_beta(beta, maps, units, chosen, positives, request))
         if self.num_categories > 1:
-            means = category_means(maps, members, self.class_statistic).to(self.class_strengths)
-            self.class_strengths.copy_(moved_means(self.class_strengths, means, self.batches == 0))
-            self.batches.add_(1)
+            old, batches = self._read("class_strengths"), self._read("batches")
+            means = category_means(maps, members, self.class_statistic).to(old)
+            self.class_strengths.copy_(moved_means(old, means, batches == 0))
+            self.batches.copy_(batches + 1)
+
+    def _read(self, name: str) -> Tensor:
+        """Give a buffer, inside `part_losses` as it was at the entry."""
+        if self._request is not None:
+            return self._request.buffers[name]
+        buffer: Tensor = getattr(self, name)
+        return buffer
 
     def _check(self, maps: Tensor) -> None:
         if maps.dim() != 4 or maps.shape[1] != self.num_filters:

@@ -23,6 +23,9 @@ class LossRequest:
         tau: Peak of the templates in the likelihood; None means 0.5 / n squared.
         temperature: Of the official loss.
         beta_rate: Share of the way to its target that a learned beta goes in a step.
+        buffers: The layer's buffers as they were when the context was entered. The forward pass
+            reads these while it moves the layer's own: a compiled backward pass may compute the
+            masks again from what the forward pass read.
         ran: Whether the layer has answered.
     """
 
@@ -33,6 +36,7 @@ class LossRequest:
     tau: float | None
     temperature: float
     beta_rate: float
+    buffers: dict[str, Tensor]
     ran: bool = field(default=False)
 
     def members_for(self, maps: Tensor) -> Tensor:
