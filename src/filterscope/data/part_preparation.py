@@ -108,6 +108,9 @@ def prepare_parts(
         work.take(entry)
         if on_progress is not None:
             on_progress(done, len(entries))
+    if not work.counts:
+        first = "; ".join(f"{name} ({why})" for name, why in (*work.corrupt, *work.skipped)[:2])
+        raise ValueError(f"every object of {source} was left out: {first}")
     report = work.finish()
     facts = {"counts": report.counts, "negatives": report.negatives, "skipped": report.skipped}
     manifest = {"complete": True, "rules": rules, "corrupt": report.corrupt, **facts}
