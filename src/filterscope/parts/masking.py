@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn, Unpack, get_args
+from typing import Any, NoReturn, Unpack, get_args
 
 import torch
 from torch import Tensor, nn
@@ -127,6 +127,15 @@ class PartTemplates(nn.Module):
         if self._request is not None and self._request.training == self.training:
             self._request.add(self._filter_loss(maps, units, self._request))
         return maps * masks
+
+    def on_layer_output(self, _module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        """Mask the output of the layer that carries this as its forward hook.
+
+        A permanent hook and a bound method, so that copies and pickles of a network carry it, and
+        `torch.compile` sees it.
+        """
+        masked: Tensor = self(output)
+        return masked
 
     def templates_at(self, units: Tensor, maps: Tensor) -> Tensor:
         """Gather the template of each map's unit, with peak 1.

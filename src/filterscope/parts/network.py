@@ -20,20 +20,11 @@ from filterscope.core.pretrained import (
 from filterscope.parts.categories import Statistic
 from filterscope.parts.masking import PartTemplates
 from filterscope.parts.settings import TemplateOptions, TemplateSettings
-from filterscope.parts.stage import PartStage
 
 _KIND = "part-template-network"
 
 # What a saved network's configuration says beside its templates.
-_SAVED = (
-    "layers",
-    "num_filters",
-    "categories",
-    "new_conv",
-    "mask_new_conv",
-    "class_shares",
-    "class_statistic",
-)
+_SAVED = ("layers", "num_filters", "categories", "class_shares", "class_statistic")
 
 
 class PartTemplateNetwork(nn.Module):
@@ -43,18 +34,15 @@ class PartTemplateNetwork(nn.Module):
     network keeps its parameters, keys and train flags: wrapping adds one hook a layer, which
     `unwrap` takes off.
 
-    In the state dict, the wrapped network's own keys come after ``model.``, and layer i's after
-    ``stages.i.``: ``templates.beta`` where slopes are learned; ``templates.class_strengths`` and
-    ``templates.batches`` with several categories; and where there is a new convolution,
-    ``conv.weight``, ``conv.bias``, and ``conv_templates.`` with the names of ``templates.``.
+    In the state dict, the wrapped network's own keys come after ``model.``, and what the templates
+    of layer i learn after ``templates.i.``: ``beta`` where slopes are learned, ``class_strengths``
+    and ``batches`` with several categories.
 
     Args:
         model: The network, called as ``model(x)``.
         layers: Names of the layers, in the order in which they run.
         num_filters: K of each layer.
         categories: Names of the object categories that filters are divided among.
-        new_conv: Position in `layers` of the layer after which the new convolution comes.
-        mask_new_conv: Whether the new convolution's map is masked where it is made.
         class_shares: See `PartTemplates`.
         class_statistic: See `PartTemplates`.
         **templates: See `PartTemplates`.
@@ -63,7 +51,7 @@ class PartTemplateNetwork(nn.Module):
         model: The wrapped network.
         layer_names: Names of the layers with templates, inside `model`.
         categories: Names of the categories.
-        stages: What runs after each layer, in the order of `layer_names`.
+        templates: The `PartTemplates` of each layer, in the order of `layer_names`.
 
     Raises:
         TypeError: `model` is scripted.
@@ -79,8 +67,6 @@ class PartTemplateNetwork(nn.Module):
         num_filters: Sequence[int],
         categories: Sequence[str],
         *,
-        new_conv: int | None = None,
-        mask_new_conv: bool = False,
         class_shares: Sequence[float] | None = None,
         class_statistic: Statistic = "peak",
         **templates: Unpack[TemplateOptions],
@@ -89,39 +75,33 @@ class PartTemplateNetwork(nn.Module):
         if isinstance(model, torch.jit.ScriptModule):
             raise TypeError("`model` is scripted; give the Python module, hooks do not run in it")
         self.layer_names, self.categories = tuple(layers), tuple(categories)
-        self._num_filters = tuple(num_filters)
-        self._new_conv, self._mask_new_conv = new_conv, mask_new_conv
         self._class_shares = None if class_shares is None else [float(s) for s in class_shares]
-
-        def made(filters: int) -> PartTemplates:
-            return PartTemplates(
+        # before the model: who looks for the last layer of this network finds the model's
+        self.templates = nn.ModuleList(
+            PartTemplates(
                 filters,
                 len(self.categories),
                 class_shares=class_shares,
                 class_statistic=class_statistic,
                 **templates,
             )
-
-        # before the model: who looks for the last layer of this network finds the model's
-        stages = []
-        for position, filters in enumerate(num_filters):
-            own, is_new = made(filters), position == new_conv
-            after = made(filters) if is_new and mask_new_conv else None
-            stages.append(PartStage(own, filters if is_new else None, after))
-        self.stages = nn.ModuleList(stages)
+            for filters in num_filters
+        )
         self.model = model
-        self.train(model.training)
-        _match(self.stages, model)
+        self.training = model.training  # not train(), which would reach into the model
+        self.templates.train(model.training)
+        _match(self.templates, model)
         self._record_gate_point()
+        # before other hooks: a gate on the same layer takes the masked maps
         self._handles = [
-            model.get_submodule(name).register_forward_hook(stage.on_layer_output, prepend=True)
-            for name, stage in zip(self.layer_names, stages, strict=True)
+            model.get_submodule(name).register_forward_hook(part.on_layer_output, prepend=True)
+            for name, part in zip(self.layer_names, self.masks, strict=True)
         ]
 
     @property
-    def templates(self) -> tuple[PartTemplates, ...]:
-        """The masks, in the order in which they act."""
-        return tuple(part for part in self.stages.modules() if isinstance(part, PartTemplates))
+    def masks(self) -> tuple[PartTemplates, ...]:
+        """The entries of `templates`."""
+        return tuple(part for part in self.templates if isinstance(part, PartTemplates))
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the network with its masks.
@@ -136,10 +116,7 @@ class PartTemplateNetwork(nn.Module):
         return output
 
     def unwrap(self) -> nn.Module:
-        """Take the hooks off and give the plain network back; this wrapper is then of no use.
-
-        The masks leave, and the new convolution, if there is one, with them.
-        """
+        """Take the masks off and give the plain network back; this wrapper is then of no use."""
         for handle in self._handles:
             handle.remove()
         return self.model
@@ -155,20 +132,18 @@ class PartTemplateNetwork(nn.Module):
         Raises:
             ValueError: A shape that is a function of your own, which no file can hold.
         """
-        first = self.templates[0]
+        first = self.masks[0]
         config = {
             "kind": _KIND,
             "architecture": getattr(self.model, "filterscope_architecture", None),
             "layers": self.layer_names,
-            "num_filters": self._num_filters,
+            "num_filters": [part.num_filters for part in self.masks],
             "categories": self.categories,
-            "new_conv": self._new_conv,
-            "mask_new_conv": self._mask_new_conv,
             "class_shares": self._class_shares,
             "class_statistic": first.class_statistic,
             "templates": first.settings.to_json(),
         }
-        weights = {"model": self.model.state_dict(), "parts": self.stages.state_dict()}
+        weights = {"model": self.model.state_dict(), "parts": self.templates.state_dict()}
         write_pretrained(path, config, weights)
 
     @classmethod
@@ -196,7 +171,7 @@ class PartTemplateNetwork(nn.Module):
         options: dict[str, Any] = {name: config[name] for name in _SAVED}
         settings = TemplateSettings.from_json(config["templates"])
         net = cls(model, **options, **settings.to_options())
-        load_strictly(net.stages, read_tensors(Path(path) / "parts.safetensors"), source)
+        load_strictly(net.templates, read_tensors(Path(path) / "parts.safetensors"), source)
         return net.eval()
 
     def _record_gate_point(self) -> None:
@@ -206,8 +181,8 @@ class PartTemplateNetwork(nn.Module):
             self.filterscope_gate_point = replace(known, layer=f"model.{known.layer}")
 
 
-def _match(stages: nn.Module, model: nn.Module) -> None:
-    """Bring the stages to the device and the dtype of the model's weights."""
+def _match(templates: nn.Module, model: nn.Module) -> None:
+    """Bring the templates to the device and the dtype of the model's weights."""
     first = next((p for p in model.parameters() if p.is_floating_point()), None)
     if first is not None:
-        stages.to(first.device, first.dtype)
+        templates.to(first.device, first.dtype)

@@ -24,8 +24,6 @@ def add_part_templates(
     categories: Sequence[str],
     shape: Shape = "l1",
     *,
-    new_conv: bool = False,
-    second_mask: str = "after_pool",
     class_shares: Sequence[float] | None = None,
     class_statistic: Statistic = "peak",
     example_input: Tensor | None = None,
@@ -35,7 +33,8 @@ def add_part_templates(
 
     Choose layers whose output is a rectified square map that no residual sum passes by: for a
     residual network a whole block, such as "layer4.2", whose output comes after the sum and its
-    ReLU; for AlexNet and VGG the ReLU after the last convolution.
+    ReLU; for AlexNet and VGG the ReLU after the last convolution, and for the networks of
+    `filterscope.models.part_networks` what its `part_layers` names.
 
     Args:
         model: The network: torchvision's, timm's, your own. It is changed (hooks), not copied.
@@ -43,11 +42,6 @@ def add_part_templates(
         categories: Names of the object categories that filters are divided among; one name for
             one category against everything else.
         shape: See `part_templates`.
-        new_conv: Whether a new 3 x 3 convolution with ReLU, of as many channels, comes after the
-            last of `layers`, as the papers have it.
-        second_mask: Where the map of the new convolution is masked: "after_pool" (the authors'
-            code) at the pooling layer that follows, "before_pool" (the paper) where it is made,
-            or the name of a layer.
         class_shares: See `PartTemplates`.
         class_statistic: See `PartTemplates`.
         example_input: A batch for the model, (N, channels, H, W), to see its maps once; None
@@ -60,7 +54,7 @@ def add_part_templates(
     Raises:
         TypeError: A layer or categories of a wrong type.
         ValueError: No layer, an unknown one (with the near names), one that gives no square map
-            or does not run once, no or repeated categories, or no pooling layer to mask after.
+            or does not run once, or no or repeated categories.
 
     Source: Zhang et al., CVPR 2018, section 5 (implementation details).
 
@@ -75,22 +69,11 @@ def add_part_templates(
     if len(set(names)) < len(names):
         raise ValueError(f"`layers` must be different, got {', '.join(names)}")
     sizes = _watch(model, names, example_input)
-    names = list(sizes)
-    last, mask_new_conv = len(names) - 1, new_conv and second_mask == "before_pool"
-    if new_conv and not mask_new_conv:
-        pool = _second_layer(model, names[-1], second_mask)
-        if pool in names:
-            raise ValueError(f"`second_mask` is at {pool!r}, which is one of `layers` already")
-        sizes = _watch(model, [*names, pool], example_input)
-        if list(sizes)[-1] != pool:
-            raise ValueError(f"`second_mask` is at {pool!r}, which runs before {names[-1]!r}")
     return PartTemplateNetwork(
         model,
         list(sizes),
         list(sizes.values()),
         categories,
-        new_conv=last if new_conv else None,
-        mask_new_conv=mask_new_conv,
         class_shares=class_shares,
         class_statistic=class_statistic,
         shape=shape,
@@ -110,21 +93,6 @@ def _check_lists(layers: Sequence[str | nn.Module], categories: Sequence[str]) -
         raise ValueError(f"`categories` must be different, got {list(categories)}")
 
 
-def _second_layer(model: nn.Module, last: str, second_mask: str) -> str:
-    """Find the layer after which the new convolution's map is masked."""
-    if second_mask != "after_pool":
-        return find_layer(model, second_mask)[0]
-    modules = list(model.named_modules())
-    start = [name for name, _ in modules].index(last)
-    pools = [n for n, m in modules[start + 1 :] if isinstance(m, (nn.MaxPool2d, nn.AvgPool2d))]
-    if pools:
-        return str(pools[0])
-    raise ValueError(
-        f"`second_mask` is 'after_pool', but no pooling layer comes after {last!r}: choose "
-        "'before_pool', or name a layer"
-    )
-
-
 def _watch(model: nn.Module, names: Sequence[str], example_input: Tensor | None) -> dict[str, int]:
     """Run the network once; give the layers' numbers of filters in the order of running."""
     seen: dict[str, list[Any]] = {name: [] for name in names}
@@ -142,7 +110,7 @@ def _watch(model: nn.Module, names: Sequence[str], example_input: Tensor | None)
     try:
         with evaluating(model):
             model(example)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, AssertionError) as error:  # timm asserts its image sizes
         if example_input is not None:
             raise
         raise ValueError(
