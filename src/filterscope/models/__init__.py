@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from filterscope.models.cifar_resnet import CifarResNet
     from filterscope.models.classic import ClassicNet
     from filterscope.models.part_networks import PartNetwork, part_layers
+    from filterscope.models.part_templates import create_part_network
     from filterscope.models.registry import ModelInfo, create_model, list_models, model_info
     from filterscope.models.weights import freeze, load_weights
 
@@ -19,6 +20,7 @@ __all__ = [
     "ModelInfo",
     "PartNetwork",
     "create_model",
+    "create_part_network",
     "freeze",
     "list_models",
     "load_weights",
@@ -35,6 +37,7 @@ __getattr__, __dir__ = lazy_members(
         "ModelInfo": f"{__name__}.registry",
         "PartNetwork": f"{__name__}.part_networks",
         "create_model": f"{__name__}.registry",
+        "create_part_network": f"{__name__}.part_templates",
         "freeze": f"{__name__}.weights",
         "list_models": f"{__name__}.registry",
         "load_weights": f"{__name__}.weights",
