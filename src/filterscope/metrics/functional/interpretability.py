@@ -80,11 +80,10 @@ def part_interpretability(
 ) -> Interpretability:
     """Measure on how many images each filter covers one and the same part of the object.
 
-    A unit is valid where its activation exceeds the threshold of its filter, which `share` of the
-    filter's activations over all images and units exceed. The valid units' receptive fields, as
-    round discs, together are what the filter covers; a part is covered where their IoU exceeds
-    `success`. A filter's value is its largest share of covered images among the parts, each over
-    the images that show the part.
+    A unit is valid where it exceeds the value that `share` of its filter's activations over all
+    images and units exceed. The valid units' receptive fields, as round discs, together are what
+    the filter covers; a part is covered where their IoU exceeds `success`. A filter's value is its
+    largest share of covered images among the parts, each over the images that show the part.
 
     Args:
         maps: Maps of the layer on images of one category, (N, K, h, w). Computed in float32.
@@ -92,9 +91,8 @@ def part_interpretability(
             where the image does not show the part.
         centres: Centre of each unit's receptive field as (x, y) in pixels, (h, w, 2), of
             ``fs.maps.receptive_field(...).centres()``.
-        radius: Of the discs, in pixels. Half the arithmetic size of the field,
-            ``field.local_size[0] / 2``, is the largest that makes sense; what units respond to in
-            fact is smaller (`fs.maps.occlusion_field` shows it).
+        radius: Of the discs, in pixels; at most half the arithmetic size of the field,
+            ``field.local_size[0] / 2``. What units respond to in fact is smaller.
         share: Share of the activations; 0.005 is the paper's.
         success: IoU above which a part is covered; 0.2 is the paper's.
         random_state: Seed of the chance level of random units.
@@ -119,28 +117,19 @@ def part_interpretability(
         (1.0, 0.25)
     """
     _check(maps, masks, centres, radius)
-    num_images = masks.flatten(2).any(dim=2).cpu().sum(dim=0)
-    if not int(num_images.max()):
-        raise ValueError("`masks` are all empty: no image shows any part")
     values = maps.detach().cpu().float()
     thresholds = _thresholds(values, share)
     valid = values.flatten(2) > thresholds[:, None]
+    num_images = masks.flatten(2).any(dim=2).cpu().sum(dim=0)
     hits, unit_hits = count_hits(valid, masks, centres, radius, success)
-    best, part = _shares(hits, num_images).nan_to_num(nan=-1.0).max(dim=1)
+    filter_part = hits / num_images.double()
+    best, part = filter_part.nan_to_num(nan=-1.0).max(dim=1)
+    silent = int((~valid.any(dim=2).any(dim=0)).sum())
+    chance = _chance(unit_hits, num_images, random_state)
     return Interpretability(
-        interpretability=float(best.mean()),
-        filter_part=_shares(hits, num_images),
-        filter_interpretability=best,
-        best_part=part,
-        thresholds=thresholds,
-        silent=int((~valid.any(dim=2).any(dim=0)).sum()),
-        num_images=num_images,
-        num_samples=len(maps),
-        chance=_chance(unit_hits, num_images, random_state),
-        radius=float(radius),
-        share=share,
-        success=success,
-    )
+        float(best.mean()), filter_part, best, part, thresholds, silent, num_images, len(maps),
+        chance, float(radius), share, success,
+    )  # fmt: skip
 
 
 def check_part_masks(masks: Tensor, num_images: int) -> None:
@@ -159,6 +148,8 @@ def _check(maps: Tensor, masks: Tensor, centres: Tensor, radius: float) -> None:
     check_part_masks(masks, len(maps))
     if not 0 < radius < torch.inf:
         raise ValueError(f"`radius` must be positive, in pixels, got {radius}")
+    if not bool(masks.any()):
+        raise ValueError("`masks` are all empty: no image shows any part")
 
 
 def _thresholds(maps: Tensor, share: float) -> Tensor:
@@ -171,10 +162,6 @@ def _thresholds(maps: Tensor, share: float) -> Tensor:
     return torch.from_numpy(np.partition(columns, place, axis=1)[:, place].copy())
 
 
-def _shares(hits: Tensor, num_images: Tensor) -> Tensor:
-    return hits / num_images.double()
-
-
 def _chance(unit_hits: Tensor, num_images: Tensor, random_state: int) -> InterpretabilityChance:
     """Levels from whether the disc of each unit, and at last the central one, covers each part."""
     units = unit_hits.shape[1] - 1
@@ -183,7 +170,7 @@ def _chance(unit_hits: Tensor, num_images: Tensor, random_state: int) -> Interpr
     random = torch.stack([hits[at] for hits, at in zip(unit_hits, drawn, strict=True)])
 
     def level(hits: Tensor) -> float:
-        shares = _shares(hits.long().sum(dim=0), num_images)
+        shares = hits.long().sum(dim=0) / num_images.double()
         return float(shares.nan_to_num(nan=-1.0).amax(dim=1).mean())
 
     return InterpretabilityChance(
