@@ -143,8 +143,10 @@ class ClassicNet(nn.Module):
     own.
 
     Images enter normalised by ImageNet's statistics, as everywhere in this library, and are
-    brought to the range 0 to 255 inside. Random weights are drawn with deviation 0.01, as their
-    authors drew them; biases are 0.
+    brought to the range 0 to 255 inside. Random convolutions keep the variance of what they are
+    given (He et al., ICCV 2015), and random linear layers have a deviation of 0.01; biases are 0.
+    Drawn with 0.01 throughout, as the first authors did, hardly anything of an image arrives at the
+    top.
 
     Args:
         name: "alexnet_caffe" (96, 256, 384, 384, 256 filters, grouped, for 227 pixels, unlike
@@ -171,7 +173,7 @@ class ClassicNet(nn.Module):
         filters = _PLANS[name].blocks[-1].filters
         self.classifier = linear_layers(filters * 6 * 6, num_classes, dropout)
         self.filterscope_gate_point = GatePoint("features.relu5", filters, "relu", "mlp")
-        draw_weights(self)
+        draw_weights(self.classifier)
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify images (N, 3, H, W); gives logits (N, C)."""
@@ -213,7 +215,7 @@ def draw_weights(module: nn.Module) -> None:
 
 
 def classic_features(name: str) -> nn.Sequential:
-    """The convolutions of a `ClassicNet`, from its input to its last pool.
+    """The convolutions of a `ClassicNet`, from its input to its last pool, drawn at random.
 
     Raises:
         ValueError: Another name.
@@ -233,6 +235,9 @@ def classic_features(name: str) -> nn.Sequential:
             block.padding,
             groups=block.groups,
         )
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        if convolution.bias is not None:
+            nn.init.zeros_(convolution.bias)
         features.add_module(f"conv{number}", convolution)
         features.add_module(f"relu{number}", nn.ReLU())
         if block.norm:

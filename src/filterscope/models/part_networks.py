@@ -128,7 +128,6 @@ def _trunk(name: str) -> tuple[nn.Sequential, int]:
     else:
         backbone = name.removesuffix(SUFFIX)
         layers = classic_features("alexnet_caffe" if backbone == "alexnet" else backbone)
-        draw_weights(layers)
     trunk = nn.Sequential()
     for child, layer in list(layers.named_children())[:-1]:  # the last one is the pool
         trunk.add_module(child, layer)
