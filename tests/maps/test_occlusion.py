@@ -19,9 +19,10 @@ from filterscope.maps import (
     receptive_field,
 )
 from filterscope.maps._chain import find_chain
+from filterscope.parts import add_part_templates
 
 IMAGES = torch.randn(2, 3, 61, 52, generator=torch.Generator().manual_seed(1)).double()
-OCCLUDER = Occluder(size=9, stride=5, value=(0.5, -1.0, 0.0))
+OCCLUDER = Occluder(size=9, stride=7, value=(0.5, -1.0, 0.0))
 
 
 def plain(
@@ -94,7 +95,7 @@ def separable() -> Classifier:
 
 
 @pytest.mark.parametrize("make", [alexnet_like, residual, separable])
-@pytest.mark.parametrize("batch_size", [1, 7, 500])
+@pytest.mark.parametrize("batch_size", [7, 500])
 def test_what_the_square_touches_gives_what_the_whole_network_gives(make, batch_size) -> None:
     torch.manual_seed(0)
     model = lively(make())
@@ -111,7 +112,7 @@ def test_what_the_square_touches_gives_what_the_whole_network_gives(make, batch_
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(16))
 def test_random_chains_are_exact_at_every_border(seed: int) -> None:
     choose = random.Random(seed)
     torch.manual_seed(seed)
@@ -129,10 +130,8 @@ def test_random_chains_are_exact_at_every_border(seed: int) -> None:
             ])
         )  # fmt: skip
     model = nn.Sequential(*layers, nn.Conv2d(3, 8, 1)).double()
-    occluder = Occluder(choose.randint(1, 12), choose.randint(1, 9), value=1.5)
+    occluder = Occluder(choose.randint(1, 12), choose.randint(3, 9), value=1.5)
     images = IMAGES[:1, :, : choose.randint(30, 50), : choose.randint(30, 50)]
-    if min(model(images).shape[2:]) < 1:
-        return
     expected = plain(model, model, images, occluder, activation=lambda x: x)
     drops = occlusion_drops(
         model, images, str(len(model) - 1), occluder=occluder, activation=None, recompute="changed"
@@ -198,6 +197,24 @@ def test_networks_without_a_local_chain_run_whole(make) -> None:
     with pytest.raises(ValueError, match='"changed" needs a chain'):
         occlusion_drops(model, IMAGES, "top", occluder=OCCLUDER, recompute="changed")
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_networks_with_part_templates_run_whole_from_the_first_mask_on() -> None:
+    torch.manual_seed(0)
+    model = lively(alexnet_like())
+    example = IMAGES[:1, :, :, :-2].repeat(1, 1, 1, 2)[:, :, :, :61]  # square maps
+    net = add_part_templates(model, ["features.10"], ["bird"], example_input=example).eval()
+    field = receptive_field(net, model.features[10], example)
+    plain_field = receptive_field(alexnet_like().double(), "features.10", example)
+    assert field.size == (math.inf, math.inf)
+    assert (field.local_size, field.first) == (plain_field.local_size, plain_field.first)
+    below, top = model.features[9], model.features[10]
+    drops = occlusion_drops(net, example, below, occluder=OCCLUDER, recompute="changed")
+    assert torch.isfinite(drops).all()
+    expected = plain(net, lambda x: model.features(x), example, OCCLUDER)
+    torch.testing.assert_close(occlusion_drops(net, example, top, occluder=OCCLUDER), expected)
+    with pytest.raises(ValueError, match='"changed" needs a chain'):
+        occlusion_drops(net, example, top, occluder=OCCLUDER, recompute="changed")
 
 
 def test_networks_with_habits_are_exact(model, signed_map, assert_untouched) -> None:

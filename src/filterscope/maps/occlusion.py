@@ -76,29 +76,28 @@ def occlusion_drops(
 ) -> Tensor:
     """Cover the images square by square; give how much of each filter's activation goes.
 
-    One run serves all filters, and ends at the layer. Where local modules (convolutions, pools,
-    activations, residual blocks) form a chain from the image to the layer, only the part of each
-    map that the square touches is computed anew.
+    One run serves all filters, and ends at the layer. Where local modules (residual blocks, too)
+    form a chain from the image to it, only what the square touches of each map is computed anew.
 
     Args:
-        model: Any network, called as ``model(images)`` in eval mode; its train flags are restored.
+        model: Any network, run in eval mode; its train flags are restored.
         images: (N, C, H, W), prepared as the network expects them.
         layer: The layer, by name or as the module; it gives maps (N, K, h, w).
-        filters: One filter, or several in the order of the result; None for all K.
-        occluder: Its size, its stride and what it shows; None for `Occluder()`.
-        activation: Rectifies maps that are read before their ReLU; None leaves signed maps.
-        recompute: "changed" computes what the square touches alone; "full" each image whole, for
-            any network; "auto" the former where it can.
+        filters: One filter or several, in the order of the result; None for all K.
+        occluder: What covers the image, and where; None for `Occluder()`.
+        activation: Rectifies maps; None leaves signed ones.
+        recompute: "changed" computes what the square touches alone; "full" whole images, of any
+            network; "auto" the former where it can.
         batch_size: Positions at a time; memory grows with it, not with images or positions.
 
     Returns:
-        Drops of the activation summed over the map, (N, F, rows, columns), a row and column for
-        each of `Occluder.positions`; on the images' device. A negative drop is a rise.
+        Drops of the map's sum at each of `Occluder.positions`, (N, F, rows, columns), on the
+        images' device; below zero where it rises.
 
     Raises:
-        TypeError: An argument of a wrong type.
-        ValueError: A layer as `activation_map` refuses it, filters out of range, an occluder
-            larger than the image, or "changed" without a chain of local modules.
+        TypeError: As `activation_map`.
+        ValueError: A layer or filters as `activation_map` refuses them, an occluder larger than
+            the image, or "changed" without a chain of local modules.
 
     Source: Zhang et al., CVPR 2018, section 4.1; B. Zhou et al., ICLR 2015.
 
@@ -112,19 +111,17 @@ def occlusion_drops(
     check_images(images)
     _check_settings(recompute, batch_size)
     rows, columns = occluder.positions(images.shape[2:])
-    patch = occluder.patch(images)
-    module = find_layer(model, layer)[1]
     grid = torch.cartesian_prod(rows, columns).reshape(-1, 2).unbind(dim=1)
     spans = (Span(grid[0], occluder.size), Span(grid[1], occluder.size))
+    patch, module = occluder.patch(images), find_layer(model, layer)[1]
+    at = [slice(first, first + batch_size) for first in range(0, len(grid[0]), batch_size)]
     drops = []
     with torch.inference_mode(False):
         for image in images.detach().clone().split(1):
-            clean = run_and_capture(model, image, module, filters, activation)[1]
-            read = _reader(clean, filters, activation)
+            read = _reader(model, image, module, filters, activation)
             with evaluating(model):
                 lost = _changed_or_full(model, image, module, read, spans, patch, recompute)
-                at = range(0, len(grid[0]), batch_size)
-                found = torch.cat([lost(slice(first, first + batch_size)) for first in at])
+                found = torch.cat([lost(positions) for positions in at])
             drops.append(found.T.reshape(-1, len(rows), len(columns)))
     return torch.stack(drops)
 
@@ -139,9 +136,12 @@ def _check_settings(recompute: Recompute, batch_size: int) -> None:
 Read = Callable[[Tensor], Tensor]
 
 
-def _reader(clean: Tensor, filters: Filters, activation: Activation) -> Read:
-    """What takes the asked filters out of a map and rectifies them."""
-    index = None if filters is None else torch.as_tensor(filters, device=clean.device).reshape(-1)
+def _reader(
+    model: nn.Module, image: Tensor, layer: nn.Module, filters: Filters, activation: Activation
+) -> Read:
+    """What takes the asked filters out of a map and rectifies them; layer and filters checked."""
+    run_and_capture(model, image, layer, filters, activation)
+    index = None if filters is None else torch.as_tensor(filters, device=image.device).reshape(-1)
 
     def read(maps: Tensor) -> Tensor:
         chosen = maps.clone() if index is None else maps.index_select(1, index)

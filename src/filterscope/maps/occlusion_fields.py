@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -43,6 +44,10 @@ class FieldSettings:
                 raise ValueError(f"`{name}` must be a positive integer, got {getattr(self, name)}")
         if not 0 < self.share <= 1:
             raise ValueError(f"`share` must lie in (0, 1], got {self.share}")
+
+    def blur(self, maps: Tensor) -> Tensor:
+        """Blur maps (..., H, W)."""
+        return gaussian_blur(maps, self.sigma, self.kernel_size)
 
 
 @dataclass(frozen=True)
@@ -113,9 +118,9 @@ def occlusion_field(
 ) -> OcclusionField:
     """Find what units respond to, by covering parts of the images on which their filter is strong.
 
-    On each image the few squares that take most activation away are drawn, as heavy as the drop,
-    relative to the centre of the receptive field of the peak unit; the pictures of several images
-    are averaged and blurred. The published code draws every 50th filter.
+    On each image the squares that take most away are drawn, as heavy as the drop, relative to the
+    centre of the receptive field of the peak unit; the pictures of several images are averaged and
+    blurred. The published code draws every 50th filter.
 
     Args:
         model: As in `occlusion_drops`, and so are the others that are not listed.
@@ -125,16 +130,15 @@ def occlusion_field(
         occluder: What covers the images.
         settings: How many images and positions count, and the blur; None for `FieldSettings()`.
         activation: Of the maps.
-        recompute: What is computed anew.
-        batch_size: Positions at a time.
+        recompute: Whether in part.
+        batch_size: Positions, or images, at a time.
         random_state: Seed with which the images are drawn.
 
     Returns:
         The mean picture of each filter, which can be placed on maps.
 
     Raises:
-        TypeError: As `occlusion_drops`.
-        ValueError: As `occlusion_drops` and `receptive_field`.
+        TypeError, ValueError: As `occlusion_drops` and `receptive_field`.
 
     Source: Zhang et al., CVPR 2018, section 4.1; B. Zhou et al., ICLR 2015.
 
@@ -145,34 +149,31 @@ def occlusion_field(
         >>> found.canvas.shape
         torch.Size([2, 40, 48])
     """
-    settings = settings or FieldSettings()
-    occluder = occluder or Occluder()
+    settings, occluder = settings or FieldSettings(), occluder or Occluder()
     check_images(images)
     field = receptive_field(model, layer, images[:1])
     parts = images.split(batch_size)
     maps = torch.cat([run_and_capture(model, p, layer, filters, activation)[1] for p in parts])
     chosen = _strong_images(maps, settings, random_state)
+    drops = partial(occlusion_drops, model, layer=layer, occluder=occluder, activation=activation,
+                    recompute=recompute, batch_size=batch_size)  # fmt: skip
     listed = list(range(maps.shape[1])) if filters is None else _listed(filters)
-    drops = partial(
-        occlusion_drops,
-        model,
-        layer=layer,
-        occluder=occluder,
-        activation=activation,
-        recompute=recompute,
-        batch_size=batch_size,
-    )
     canvas = torch.zeros(maps.shape[1], *(2 * side for side in field.image_size)).to(images.device)
     for image in chosen.any(dim=1).nonzero()[:, 0].tolist():
         rows = chosen[image].nonzero()[:, 0]
         found = drops(images[image : image + 1], filters=[listed[row] for row in rows.tolist()])[0]
         _draw_all(canvas, rows, found, maps[image, rows], occluder, settings.kept, field)
+    return _averaged(canvas, chosen, settings, field)
+
+
+def _averaged(
+    canvas: Tensor, chosen: Tensor, settings: FieldSettings, field: ReceptiveField
+) -> OcclusionField:
     number = chosen.sum(dim=0)
-    blurred = gaussian_blur(canvas / number[:, None, None], settings.sigma, settings.kernel_size)
-    return OcclusionField(blurred, number.cpu(), field)
+    return OcclusionField(settings.blur(canvas / number[:, None, None]), number.cpu(), field)
 
 
-def _listed(filters: int | Tensor | object) -> list[int]:
+def _listed(filters: int | Sequence[int] | Tensor) -> list[int]:
     return [int(k) for k in torch.as_tensor(filters).reshape(-1).tolist()]
 
 

@@ -101,9 +101,8 @@ def part_interpretability(
         The interpretability, its parts, its counts and its chance levels.
 
     Raises:
-        ValueError: Shapes that do not fit, non-finite maps, masks that are not bool, no image
-            with any part, a radius that is not positive, or a share so small that it is less than
-            one activation.
+        ValueError: Shapes that do not fit, non-finite maps, masks that are not bool or all empty,
+            a radius that is not positive, or a share that is less than one activation.
 
     Source: Zhang et al., CVPR 2018, section 4.2.
 
