@@ -49,6 +49,16 @@ def test_the_mask_is_the_template_of_each_maps_own_unit(mu, shape):
     assert not masked[1, 2].any()
 
 
+def test_a_centroid_half_way_goes_down_and_right_and_nan_gives_a_valid_unit():
+    maps = torch.zeros(1, 2, 4, 4)
+    maps[0, 0, 0, 0] = maps[0, 0, 1, 3] = 2.0  # centre of mass (0.5, 1.5)
+    maps[0, 1] = math.nan
+    units = peak_units(maps, "centroid")
+    assert units[0, 0] == 1 * 4 + 2
+    assert 0 <= units[0, 1] < 16
+    assert PartTemplates(2, mu="centroid")(maps)[0, 1].isnan().all()
+
+
 def test_masked_maps_are_smaller_and_keep_their_maximum():
     maps = random_maps(4, 8, 7, 7)
     for shape in ("l1", "l2", "uniform_l1", "uniform_l2"):

@@ -21,11 +21,10 @@ from filterscope.parts import (
     part_templates,
 )
 
-SIZES = {"resnet18": 96, "alexnet": 96, "vgg11_bn": 64, "squeezenet1_1": 64, "densenet121": 64}
+SIZES = {"resnet18": 96, "alexnet": 96, "squeezenet1_1": 64, "densenet121": 64}
 LAYERS = {
-    "resnet18": ["layer4.1"],
+    "resnet18": ["layer4.1", "layer3.1"],
     "alexnet": ["features.11"],
-    "vgg11_bn": ["features.27", "features.24"],
     "squeezenet1_1": ["features.12"],
     "densenet121": ["features.denseblock4"],
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import get_args
 
 from torch import Tensor, nn
@@ -26,64 +27,58 @@ def part_losses(
 ) -> Iterator[list[Tensor]]:
     """Collect the filter losses of the forward pass that runs inside the context.
 
-    Add their sum to the task's loss, with a small weight: the authors' code has 1e-6 / epoch on
-    the official loss. In train mode the pass also moves the buffers of the layers (see
-    `PartTemplates`); in a distributed run every process must then enter the context, because
-    these statistics are taken over all of them. The losses are of each process's own batch.
+    Add their sum to the task's loss with a small weight; the authors' code has 1e-6 / epoch. In
+    train mode the pass also moves the buffers of the layers (see `PartTemplates`), by statistics
+    over all processes of a distributed run: each must enter the context. The losses are of each
+    process's own batch.
 
     Args:
         net: A network with part templates; wrapped or compiled as you like, but for DataParallel.
-        labels: Of the images. With one category, (N,) booleans, or with 1 for an image of
+        labels: Of the images. With one category, (N,) booleans, or integers with 1 for an image of
             the category and 0 or -1 for any other; with several, (N,) integers, the index of the
             category or -1 for none; or (N, C) booleans.
-        kind: "exact" is minus the mutual information of maps and templates, which asks for no
-            labels; "paper" has its value with the paper's approximate gradient; "official" is
-            the surrogate of the authors' code.
-        tau: Peak of the templates in the exact and the paper loss; None means 0.5 / n squared.
-        temperature: Of the official loss and of the strengths that a learned beta is weighted
-            with; 0.5 in the code.
-        beta_rate: How far a learned beta goes towards its target in a step; the code's 500 times
-            the learning rate over the batch size, with momentum, is 0.016 for VGG-16 and 0.03
-            for AlexNet.
+        kind: "exact" is minus the mutual information of maps and templates (no labels enter);
+            "paper" its value with the paper's gradient; "official" the authors' surrogate.
+        tau: Peak of the exact and the paper loss's templates; None means 0.5 / n squared.
+        temperature: Of the official loss, and of the weights behind a learned beta.
+        beta_rate: How far a learned beta goes towards its target in a step; the code's, 500 times
+            the learning rate over the batch size, is 0.016 for VGG-16 with momentum.
 
     Yields:
-        A list that holds, after the forward pass, one scalar a layer, in the order in which the
-        layers ran: sums over the layer's filters.
+        A list that the forward pass fills: one scalar a layer, summed over its filters.
 
     Raises:
         TypeError: Labels of a wrong type.
-        ValueError: A network without part templates, labels that do not fit, an unknown `kind`,
-            or a number out of range.
-        RuntimeError: The network did not run inside, ran more than once, or is in a context
-            already.
+        ValueError: No part templates, labels that do not fit, or an option out of range.
+        RuntimeError: The network did not run inside, ran twice, or is in a context already.
 
     Source: Zhang et al., CVPR 2018, section 3; the authors' code.
 
     Example:
         >>> import torch
-        >>> from filterscope.parts import PartTemplateConv2d
-        >>> layer = PartTemplateConv2d(3, 8, 3)
+        >>> layer = PartTemplates(num_filters=3)
         >>> with part_losses(layer, torch.tensor([True, False])) as losses:
-        ...     maps = layer(torch.rand(2, 3, 8, 8))
-        >>> len(losses), losses[0].requires_grad
-        (1, True)
+        ...     masked = layer(torch.rand(2, 3, 8, 8))
+        >>> len(losses)
+        1
     """
     layers = [module for module in net.modules() if isinstance(module, PartTemplates)]
     _check(net, layers, kind, tau, temperature, beta_rate)
     losses: list[Tensor] = []
     members = category_members(labels, layers[0].num_categories)
+    request = partial(LossRequest, members, losses, kind, tau, temperature, beta_rate)
     for layer in layers:
-        buffers = {name: buffer.clone() for name, buffer in layer.named_buffers()}
-        layer._request = LossRequest(
-            members, losses, layer.training, kind, tau, temperature, beta_rate, buffers
-        )
-    requests = [layer._request for layer in layers]
+        layer._request = request(layer.training, {n: b.clone() for n, b in layer.named_buffers()})
     try:
         yield losses
+        _check_all_ran(layers)
     finally:
         for layer in layers:
             layer._request = None
-    silent = sum(not request.ran for request in requests if request is not None)
+
+
+def _check_all_ran(layers: list[PartTemplates]) -> None:
+    silent = sum(layer._request is not None and not layer._request.ran for layer in layers)
     if silent:
         raise RuntimeError(
             f"{silent} of {len(layers)} layers with part templates gave no filter loss: run the "

@@ -46,14 +46,13 @@ def peak_units(maps: Tensor, mu: Mu = "argmax") -> Tensor:
         values, units = maps.flatten(2).max(-1)
         return torch.where(values > 0, units, 0)
     mass = maps.to(torch.promote_types(maps.dtype, torch.float32)).clamp_min(0)
-    row = _centre(mass.sum(3), height)
-    column = _centre(mass.sum(2), width)
-    return row * width + column
+    return _centre(mass.sum(3), height) * width + _centre(mass.sum(2), width)
 
 
 def _centre(mass: Tensor, size: int) -> Tensor:
     """Nearest integer to the centre of mass of (N, K, size), halves upwards; 0 without mass."""
-    line = torch.arange(size, device=mass.device, dtype=mass.dtype)
-    centre = (mass * line).sum(2) / mass.sum(2)
-    # without mass the centre is 0 / 0, which no index may come from
-    return (centre.nan_to_num(0.0) + 0.5).floor().clamp(0, size - 1).long()
+    line = torch.arange(size - 1, -1, -1, device=mass.device, dtype=mass.dtype)
+    total, moment = mass.sum(2), (mass.flip(2) * line).sum(2)
+    # nearest without a division: neither a dead map nor NaN can give an index out of range
+    nearest = (moment[:, :, None] - line * total[:, :, None]).abs().argmin(2)
+    return torch.where(total > 0, size - 1 - nearest, 0)

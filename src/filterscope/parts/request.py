@@ -17,12 +17,12 @@ class LossRequest:
     Attributes:
         members: Which image is of which category, (N, C), bool.
         losses: Where the layer's loss goes; shared by the layers of a network.
-        training: The layer's train flag when the context was entered. A run with another flag is
-            somebody's look at the network, not this step's forward pass.
         kind: The form of the filter loss.
         tau: Peak of the templates in the likelihood; None means 0.5 / n squared.
         temperature: Of the official loss.
         beta_rate: Share of the way to its target that a learned beta goes in a step.
+        training: The layer's train flag when the context was entered. A run with another flag is
+            somebody's look at the network, not this step's forward pass.
         buffers: The layer's buffers as they were when the context was entered. The forward pass
             reads these while it moves the layer's own: a compiled backward pass may compute the
             masks again from what the forward pass read.
@@ -31,11 +31,11 @@ class LossRequest:
 
     members: Tensor
     losses: list[Tensor]
-    training: bool
     kind: LossKind
     tau: float | None
     temperature: float
     beta_rate: float
+    training: bool
     buffers: dict[str, Tensor]
     ran: bool = field(default=False)
 

@@ -33,19 +33,17 @@ def add_part_templates(
 
     Choose layers whose output is a rectified square map that no residual sum passes by: for a
     residual network a whole block, such as "layer4.2", whose output comes after the sum and its
-    ReLU; for AlexNet and VGG the ReLU after the last convolution, and for the networks of
-    `filterscope.models.part_networks` what its `part_layers` names.
+    ReLU; for AlexNet and VGG the ReLU after the last convolution.
 
     Args:
         model: The network: torchvision's, timm's, your own. It is changed (hooks), not copied.
         layers: The layers, by name or as modules; each runs once in a forward pass.
-        categories: Names of the object categories that filters are divided among; one name for
-            one category against everything else.
+        categories: Names of the object categories that filters are divided among; one name stands
+            against everything else.
         shape: See `part_templates`.
         class_shares: See `PartTemplates`.
         class_statistic: See `PartTemplates`.
-        example_input: A batch for the model, (N, channels, H, W), to see its maps once; None
-            takes one image of 224 x 224 zeros.
+        example_input: A batch (N, channels, H, W) to see the maps once; None is 224 x 224 zeros.
         **templates: `space`, `beta`, `gamma`, `mu` and `learn_beta`, see `PartTemplates`.
 
     Returns:
@@ -53,8 +51,8 @@ def add_part_templates(
 
     Raises:
         TypeError: A layer or categories of a wrong type.
-        ValueError: No layer, an unknown one (with the near names), one that gives no square map
-            or does not run once, or no or repeated categories.
+        ValueError: An unknown layer (with the near names), one that gives no square map or does
+            not run once, or empty or repeated lists.
 
     Source: Zhang et al., CVPR 2018, section 5 (implementation details).
 

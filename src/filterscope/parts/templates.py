@@ -72,11 +72,6 @@ def part_templates(
     if tau is not None and not (math.isfinite(tau) and tau > 0):
         raise ValueError(f"`tau` must be positive and finite, got {tau!r}")
     bank = template_bank(size, shape, space, beta, gamma, device=device)
-    if bank.shape != (size * size, size, size) or not bool(torch.isfinite(bank).all()):
-        raise ValueError(
-            f"`shape` must give finite values of shape {(size * size, size, size)}, got "
-            f"{tuple(bank.shape)}"
-        )
     warn_of_coverage(bank)
     return (bank if tau is None else bank * tau).to(dtype)
 
@@ -106,8 +101,7 @@ def template_bank(
     """Compute the bank with peak 1, (n n, n, n), in the widest dtype of the device."""
     rows, columns = unit_offsets(size, device)
     if callable(shape):
-        values = shape(rows / size, columns / size)
-        return values.expand(size * size, size, size) if values.dim() == 3 else values
+        return _of_function(shape, rows / size, columns / size)
     # multiplied before it is divided: a distance exactly on a threshold stays on it
     fall = beta * _distance(rows, columns, shape) * _per_unit(space)
     fall = fall / (size if space == "index" else size - 1)
@@ -132,6 +126,16 @@ def unit_offsets(size: int, device: torch.device | str | None = None) -> tuple[T
     line = torch.arange(size, device=device, dtype=wide)
     offsets = line - line[:, None]
     return offsets.repeat_interleave(size, 0)[:, :, None], offsets.repeat(size, 1)[:, None, :]
+
+
+def _of_function(shape: ShapeFunction, rows: Tensor, columns: Tensor) -> Tensor:
+    """Values of a user's function, one for each unit from each mu."""
+    values, expected = shape(rows, columns), torch.broadcast_shapes(rows.shape, columns.shape)
+    if values.dim() != 3 or torch.broadcast_shapes(values.shape, expected) != expected:
+        raise ValueError(f"`shape` must give values of {expected}, got {tuple(values.shape)}")
+    if not torch.compiler.is_compiling() and not bool(torch.isfinite(values).all()):
+        raise ValueError("`shape` must give finite values, got NaN or infinite ones")
+    return values.expand(expected)
 
 
 def _distance(rows: Tensor, columns: Tensor, shape: Shape) -> Tensor:
