@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
-    from filterscope import linear, maps, metrics
+    from filterscope import attacks, linear, maps, metrics
     from filterscope.gates import ClassGate, GatedClassifier, fixed_gate, gate_penalty
-    from filterscope.linear import LinearInterpreter
+    from filterscope.linear import LinearInterpreter, pixel_discussion, pixel_votes
     from filterscope.parts import (
         PartTemplateConv2d,
         add_part_templates,
@@ -28,6 +28,7 @@ __all__ = [
     "PartTemplateConv2d",
     "__version__",
     "add_part_templates",
+    "attacks",
     "fixed_gate",
     "from_pretrained",
     "gate_penalty",
@@ -37,6 +38,8 @@ __all__ = [
     "metrics",
     "part_losses",
     "part_templates",
+    "pixel_discussion",
+    "pixel_votes",
 ]
 
 __getattr__, __dir__ = lazy_members(
@@ -47,6 +50,7 @@ __getattr__, __dir__ = lazy_members(
         "LinearInterpreter": f"{__name__}.linear.interpreter",
         "PartTemplateConv2d": f"{__name__}.parts.convolution",
         "add_part_templates": f"{__name__}.parts.surgery",
+        "attacks": f"{__name__}.attacks",
         "fixed_gate": f"{__name__}.gates.fixed",
         "from_pretrained": f"{__name__}.runs",
         "gate_penalty": f"{__name__}.gates.penalty",
@@ -56,5 +60,7 @@ __getattr__, __dir__ = lazy_members(
         "metrics": f"{__name__}.metrics",
         "part_losses": f"{__name__}.parts.losses",
         "part_templates": f"{__name__}.parts.templates",
+        "pixel_discussion": f"{__name__}.linear.discussion",
+        "pixel_votes": f"{__name__}.linear.votes",
     },
 )

@@ -1,9 +1,13 @@
 """torchvision's classifiers: value, adjoint, conservation, Jacobian."""
 
+import random
+
 import pytest
+import timm
 import torch
 import torchvision
 
+import filterscope as fs
 from filterscope.linear import LinearInterpreter, UnsupportedOperation
 
 PIECEWISE_LINEAR = [
@@ -13,6 +17,18 @@ PIECEWISE_LINEAR = [
     "regnet_x_400mf", "shufflenet_v2_x0_5",
 ]  # fmt: skip
 GATED = ["mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "regnet_y_400mf"]
+
+TIMM = [
+    "resnet10t", "resnetblur18", "resnext26ts", "seresnet18", "wide_resnet50_2", "skresnet18",
+    "resnest14d", "ecaresnet26t", "regnetx_002", "regnety_002", "convnext_atto", "convnextv2_atto",
+    "efficientnet_lite0", "efficientnet_b0", "mobilenetv2_050", "mobilenetv3_small_050",
+    "densenet121", "vgg11", "darknet17", "cspdarknet53", "cspresnet50", "hrnet_w18_small",
+    "res2net50_14w_8s", "repvgg_a0", "ghostnet_050", "mixnet_s", "dla34", "dpn48b", "inception_v4",
+    "xception41", "nfnet_l0", "nf_resnet26", "rexnet_100", "tinynet_e", "hardcorenas_a",
+    "selecsls42b", "mnasnet_small", "spnasnet_100", "fbnetc_100", "lcnet_050", "vovnet39a",
+    "ese_vovnet19b_dw", "hgnet_tiny", "mobileone_s0", "resnetv2_50", "gernet_s",
+]  # fmt: skip
+DRAWN = 10
 
 
 def build(name, randomised):
@@ -50,6 +66,21 @@ def test_single_precision(randomised, random_image) -> None:
     assert len(interpreter.contributions([3, 4])[0].layers) == 21
 
 
+def test_the_standard_path_of_a_gated_network(randomised, random_image, check_affine) -> None:
+    model = randomised(torchvision.models.resnet18(num_classes=4))
+    gated = fs.GatedClassifier(model, layer="layer4", num_classes=4, num_filters=512).double()
+    image = random_image(1, 3, 64, 64)
+    interpreter = LinearInterpreter(gated, image)
+    with torch.no_grad():
+        expected, features = gated.eval()(image), gated.features(image)
+    check_affine(interpreter, expected)
+    layer = next(name for name, module in gated.named_modules() if module is model.layer4)
+    parts = interpreter.filter_contributions(2, layer)
+    weights = model.fc.weight[2].detach()
+    torch.testing.assert_close(parts.values, weights * features[0], rtol=1e-9, atol=1e-12)
+    assert parts.rest == pytest.approx(float(model.fc.bias[2]))
+
+
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore:The default weight initialization")
 @pytest.mark.parametrize("name", PIECEWISE_LINEAR)
@@ -81,3 +112,22 @@ def test_convnext(randomised, random_image, check_affine, relative) -> None:
 def test_transformers(name, randomised, random_image, check_affine, relative) -> None:
     model, image = build(name, randomised), random_image(1, 3, 224, 224)
     assert examine(model, image, check_affine, relative, freeze_gates=True) > 1e-3
+
+
+@pytest.mark.full
+def test_networks_of_timm(randomised, random_image, check_affine, relative) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    names = random.Random(seed).sample(TIMM, DRAWN)
+    print(f"seed {seed}: {', '.join(names)}")
+    for name in names:
+        examine_timm(name, randomised, random_image, check_affine, relative)
+
+
+def examine_timm(name, randomised, random_image, check_affine, relative) -> None:
+    model = randomised(timm.create_model(name, pretrained=False)).eval()
+    image = random_image(1, 3, 96, 96)
+    try:
+        examine(model, image, check_affine, relative)
+    except UnsupportedOperation as error:
+        assert "freeze_gates=True" in str(error), name
+        examine(model, image, check_affine, relative, freeze_gates=True)

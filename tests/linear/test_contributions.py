@@ -5,7 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from filterscope.linear import Affine, ConservationError, LinearInterpreter, rule
+from filterscope.linear import (
+    Affine,
+    ConservationError,
+    LinearInterpreter,
+    UnsupportedOperation,
+    rule,
+)
 from filterscope.linear.grouping import block_path
 from filterscope.linear.rules import table
 
@@ -142,24 +148,30 @@ def test_an_image_in_a_normed_batch_conserves(randomised, random_image) -> None:
     torch.testing.assert_close(torch.tensor([p.total for p in parts]).double(), expected.detach())
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (lambda x: 2 * x, "does not give its value"),
-        (lambda x: F.relu(x), "is not linear"),
-    ],
-)
-def test_a_wrong_rule_is_named(randomised, random_image, wrong, message) -> None:
+@pytest.fixture
+def model_with_rule(randomised):
+    """A network, and a rule for its ReLU that is gone after the test."""
     kept = table.find_rule("relu")
-    model = randomised(nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten()))
-    image = random_image(1, 2, 5, 5)
-    target = int(model(image).argmax())
-    try:
-        rule("relu")(lambda call, input, inplace=False: Affine(wrong))
-        with pytest.raises(ConservationError, match=f"unattributed: .*`relu` in `1`.*{message}"):
-            LinearInterpreter(model, image).contributions(target)
-    finally:
-        table._RULES["relu"] = kept
+
+    def registered(linear):
+        rule("relu")(lambda call, input, inplace=False: Affine(linear))
+        return randomised(nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten()))
+
+    yield registered
+    table._RULES["relu"] = kept
+
+
+def test_a_rule_of_a_user_that_is_not_linear_is_refused(model_with_rule, random_image) -> None:
+    model = model_with_rule(lambda x: F.relu(x))
+    with pytest.raises(UnsupportedOperation, match="`relu` in `1`: its rule is not linear"):
+        LinearInterpreter(model, random_image(1, 2, 5, 5))
+
+
+def test_a_rule_that_misses_the_value_is_named(model_with_rule, random_image) -> None:
+    model, image = model_with_rule(lambda x: 2 * x), random_image(1, 2, 5, 5)
+    interpreter = LinearInterpreter(model, image)
+    with pytest.raises(ConservationError, match=r"unattributed: .*`relu` in `1`.*give its value"):
+        interpreter.contributions(int(interpreter.output.argmax()))
 
 
 def test_users_add_rules(random_image, check_affine) -> None:

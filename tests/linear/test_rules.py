@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from filterscope.linear import LinearInterpreter, UnsupportedOperation
 from filterscope.linear.frozen import unattributed
+from filterscope.linear.network import Network
 from filterscope.linear.rules import Options
 
 
@@ -104,6 +105,10 @@ LINEAR = {
     "broadcast constant": lambda x: x[:, :1, :1] + CONSTANT,
     "transform input": lambda x: torch.cat(
         [torch.unsqueeze(x[:, k], 1) * (0.2 + k) + (k - 0.5) for k in range(4)], 1),
+    "added products": lambda x: torch.addcmul(CONSTANT, x, CONSTANT, value=0.5) + torch.addcmul(
+        x, CONSTANT, x.flip(1)) + torch.addcmul(x, CONSTANT, CONSTANT),
+    "like another": lambda x: x[:, :1].expand_as(x) + x.flatten(1).view_as(x) + x.mT.reshape_as(x)
+        + x.type_as(x) + CONSTANT.expand_as(x),
     "products": lambda x: CONSTANT * x / 3 * 2.0 + torch.mul(x, VECTOR.view(-1, 1, 1)),
     "matmul": lambda x: SQUARE @ x @ SQUARE + torch.matmul(x, SQUARE),
     "einsum": lambda x: torch.einsum("nchw,wk->nkhc", x, SQUARE),
@@ -116,6 +121,7 @@ LINEAR = {
     "maximum along an axis": lambda x: x.max(1).values + x.max(dim=2)[0].mean() + x.amax((1, 2))[
         :, None],
     "minimum along an axis": lambda x: x.min(1)[0] - x.amin(3, keepdim=True)[:, 0],
+    "maxout": lambda x: x.view(-1, 2, 2, 6, 6).max(2).values + x.view(-1, 2, 2, 6, 6).amax(1),
     "maximum of one image": lambda x: x.max().view(1, 1) + x.min(),
     "written": written,
     "overwritten": overwritten,
@@ -169,6 +175,8 @@ NORMS = {
     "layer norm over the map": lambda x: F.layer_norm(x, (4, 6, 6)),
     "rms norm": lambda x: F.rms_norm(x, (6,), SQUARE[0]),
     "normalize": lambda x: F.normalize(x, dim=1),
+    "local response norm": lambda x: F.local_response_norm(3 * x, 3, 0.5, 0.75, 0.8),
+    "local response norm, even": lambda x: nn.LocalResponseNorm(2, 0.9)(x * 2),
     "batch norm, batch statistics": lambda x: F.batch_norm(x, None, None, VECTOR, VECTOR, True),
 }
 
@@ -177,6 +185,16 @@ GATES = {
     "hard gate on the left": lambda x: F.hardsigmoid(x.mean((2, 3), keepdim=True)) * x,
     "gated linear unit": lambda x: x[:, :2] * x[:, 2:].sigmoid(),
     "two gates": lambda x: x.sigmoid() * x.mean((2, 3), keepdim=True).sigmoid(),
+    "gate of a shape": lambda x: x * x.mean((2, 3), keepdim=True).sigmoid().expand_as(x),
+    "response normalization": lambda x: torch.addcmul(
+        CONSTANT,
+        SQUARE[0],
+        x
+        * (
+            x.norm(p=2, dim=(2, 3), keepdim=True)
+            / (x.norm(p=2, dim=(2, 3), keepdim=True).mean(1, keepdim=True) + 1e-6)
+        ),
+    ),
     "division": lambda x: x / (1 + x.abs().sum(1, keepdim=True)),
     "attention by hand": lambda x: (x @ x.transpose(-1, -2) / 2 + CONSTANT).softmax(-1) @ x,
     "attention": lambda x: F.scaled_dot_product_attention(x, x.flip(1), 2 * x),
@@ -206,7 +224,7 @@ def examined(check_affine):
     def examine(model, image, **options):
         interpreter = LinearInterpreter(model, image, **options)
         check_affine(interpreter, model(image).detach())
-        assert unattributed(model, image, Options(**options)) is None
+        assert unattributed(Network(model), image, Options(**options)) is None
         return interpreter
 
     return examine

@@ -12,7 +12,8 @@ from torch import nn
 from filterscope.core.files import write_json
 from filterscope.data import Transform
 from filterscope.report import compare_runs, write_report
-from filterscope.report.matrices import filter_order
+from filterscope.report.matrices import contributions_figure, filter_order
+from filterscope.report.theme import LIGHT
 from filterscope.runs import Run, RunFolder
 from filterscope.training import TrainSettings
 
@@ -33,6 +34,7 @@ def made_up(
         "mi": generator.random((num_classes, num_filters)) * 0.3,
         "mean_features": generator.random((num_classes, num_filters)),
         "confusion": np.eye(num_classes, dtype=int) * 5,
+        "contributions": np.arange(num_classes * num_filters).reshape(num_classes, -1) - 10.0,
         "correlation": np.eye(num_filters),
         "redundancy_thresholds": np.linspace(0, 1, 5),
         "top_filters": np.arange(2),
@@ -55,7 +57,8 @@ def made_up(
             "gated_accuracy": 1.0, "gap": 1.0 - accuracy, "density": 0.25,
             "density_interval": [0.25, 0.25], "overlap_argmax": 0.5, "overlap_argmax_chance": 0.25,
             "overlap_jaccard": 0.4, "overlap_jaccard_chance": 0.1, "monopolised": [3, 3, 3, 3],
-            "shared_by": [0, 12, 0, 0, 0],
+            "shared_by": [0, 12, 0, 0, 0], "contribution_open": 0.8123,
+            "contribution_open_chance": 0.25, "contribution_auc": 0.9,
         }  # fmt: skip
     settings = {
         "data": "digits", "num_samples": 20, "num_classes": 4, "num_filters": num_filters,
@@ -197,3 +200,36 @@ def test_filters_are_ordered_by_class(runs: list[Run]) -> None:
     assert sorted(order) == list(range(12))
     owners = arrays["gate"].argmax(0)[order]
     assert (np.diff(owners) >= 0).all()
+
+
+def test_contributions_are_shown_in_the_order_of_the_gate_about_zero(runs: list[Run]) -> None:
+    for run in (runs[0], runs[3]):
+        figure = contributions_figure(run, LIGHT)
+        shown = figure.axes[0].images[0]
+        expected = (run.arrays or {})["contributions"][:, filter_order(run)]
+        np.testing.assert_array_equal(np.asarray(shown.get_array()), expected)
+        assert shown.get_clim() == (-37, 37)
+        assert figure.axes[1].get_ylabel() == "in units of the logit"
+    assert "the gate's class" in figure.axes[0].get_xlabel()
+
+
+def test_contributions_of_zero_and_of_absent_classes_can_be_drawn(runs: list[Run]) -> None:
+    run = runs[3]
+    arrays = dict(run.arrays or {})
+    for values in (np.zeros((4, 12)), np.full((4, 12), np.nan)):
+        arrays["contributions"] = values
+        np.savez(RunFolder(run.path).arrays, allow_pickle=False, **arrays)
+        assert contributions_figure(run, LIGHT).axes[0].images[0].get_clim() == (-1, 1)
+
+
+def test_agreement_of_gate_and_contributions_is_told(runs: list[Run], tmp_path: Path) -> None:
+    page, run = tmp_path / "report.html", runs[3]
+    write_report(compare_runs([run]), page)
+    text = page.read_text().replace("\xa0", " ")
+    assert "81 % of what speaks for a class comes through the filters that the gate opens" in text
+    assert "(chance 25 %)" in text
+    assert "What each filter contributes to each class" in text
+    arrays = {k: v for k, v in (run.arrays or {}).items() if k != "contributions"}
+    np.savez(RunFolder(run.path).arrays, allow_pickle=False, **arrays)
+    write_report(compare_runs([run]), page)
+    assert "What each filter contributes to each class" not in page.read_text()

@@ -20,7 +20,7 @@ def results(runs: Path) -> dict[str, StudyResult]:
         patch.setattr(localization, "GRADIENT_FILTERS", 8)
         patch.setattr(localization, "EVERY_FILTER", 8)
         for name in STUDIES:
-            model = "resnet20" if name == "csg-backbones" else None
+            model = "resnet20" if find_study(name).models else None
             settings = StudySettings("smoke", model=model, device="cpu")
             found[name] = run_study(find_study(name), settings, runs=runs, command=name)
             found[name].save(runs.parent / name)

@@ -17,6 +17,7 @@ _GROUPS: dict[str, dict[str, str]] = {
     },
     "Look": {
         "explain": "Which filters made this run say this about an image",
+        "interpret": "The exact affine map of any network at an image",
     },
     "Papers": {
         "study": "Re-run a published table or figure",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from filterscope.core.contexts import evaluating, forward_hook, pool_features
 from filterscope.core.heads import linear_head
 from filterscope.core.layers import find_layer
-from filterscope.data.decode import EXTENSIONS
+from filterscope.data.image_files import image_files
 from filterscope.evaluation.explanation import Explanation, FilterContribution, Pictures, Without
 from filterscope.evaluation.removal import removing_filters
 from filterscope.metrics import functional
@@ -45,7 +45,7 @@ def explain_images(
             raise ValueError(f"`{name}` must be at least 1, got {number}")
     owners = _filter_owners(run)
     explanations = []
-    for path in _image_files([Path(path) for path in paths]):
+    for path in image_files([Path(path) for path in paths]):
         try:
             pixels = run.transform(path)
         except ValueError as error:
@@ -202,16 +202,3 @@ def _filter_owners(run: Run) -> list[tuple[str, ...]]:
     return [
         tuple(run.classes[c] for c in np.flatnonzero(column)) for column in np.asarray(is_open).T
     ]
-
-
-def _image_files(paths: Sequence[Path]) -> Iterator[Path]:
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; expected an image or a folder of them")
-        if path.is_file():
-            yield path
-            continue
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)
-        if not found:
-            raise FileNotFoundError(f"{path} holds no image ({', '.join(EXTENSIONS)})")
-        yield from found

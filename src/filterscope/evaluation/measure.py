@@ -13,6 +13,7 @@ from lightning.fabric import Fabric
 from filterscope.core.layers import find_layer
 from filterscope.data import ImageDataset
 from filterscope.evaluation.collect import Collected, collect
+from filterscope.evaluation.contribution import contribution_part
 from filterscope.evaluation.localization import localization_part
 from filterscope.evaluation.part import Part, Subject
 from filterscope.evaluation.redundancy import correlation_part
@@ -39,6 +40,7 @@ _PARTS = (
     cluster_part,
     entanglement_part,
     correlation_part,
+    contribution_part,
     localization_part,
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 from filterscope.core.files import atomic_write, read_json, write_json
 from filterscope.runs.folder import RunFolder
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Evaluation:
             class, ``removal_RULE`` (S, C, C) the same with the filters of the classes in
             ``removed_classes`` (S, C) removed, ``mean_features`` (C, K), ``correlation`` (K, K),
             ``similarity_tp`` and ``similarity_fn`` (C, C), ``cluster_centres`` (C, K),
-            ``alignment`` (C, K), the redundancy curve, and the images that fire the most
-            class-specific filters.
+            ``alignment`` (C, K), ``contributions`` (C, K) of filters to the logit of each class on
+            its images, the redundancy curve, and the images that fire the most class-specific
+            filters.
     """
 
     settings: dict[str, Any]

@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
-from filterscope.core.contexts import evaluating
 from filterscope.core.names import unknown_name
 from filterscope.linear.capture import Recorder
 from filterscope.linear.errors import UnsupportedOperation
+from filterscope.linear.graph import Recording
+from filterscope.linear.network import Network, Snapshot
 from filterscope.linear.paths import module_paths
 from filterscope.linear.program import Program
-from filterscope.linear.rules import Affine, Call, Options
+from filterscope.linear.rules import Affine, Call, Options, mismatch
 
 Select = str | int | Callable[[Any], Tensor] | None
 Inspect = Callable[[Call, Affine], None] | None
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """A network frozen at its images.
+
+    Attributes:
+        program: Its affine steps.
+        output: y, (N, ...), detached.
+        recording: Autograd's record of the frozen network; None where it cannot be read.
+    """
+
+    program: Program
+    output: Tensor
+    recording: Recording | None
+
+
 def freeze(
-    model: nn.Module,
+    network: Network,
     images: Tensor,
     options: Options,
     preprocess: Callable[[Tensor], Tensor] | None = None,
     output: Select = None,
     inspect_step: Inspect = None,
-) -> tuple[Program, Tensor]:
+) -> Frozen:
     """Run a network on images and record the affine steps that it took.
 
     Args:
-        model: The network. It is put in eval mode meanwhile.
+        network: The network. It is put in eval mode meanwhile.
         images: (N, ...); not changed.
         options: How units are frozen.
         preprocess: Applied to the images first, as part of the network.
         output: Which part of the network's output is meant; see `LinearInterpreter`.
         inspect_step: Called with each call and its affine form.
-
-    Returns:
-        The program and the output (N, ...), detached.
 
     Raises:
         UnsupportedOperation: An operation without a rule, or one that is refused.
@@ -49,32 +63,37 @@ def freeze(
 
     def run(inputs: Tensor) -> Tensor:
         prepared = inputs if preprocess is None else preprocess(inputs)
-        return select_output(model(prepared), output, len(images))
+        return select_output(network.model(prepared), output, len(images))
 
-    with torch.inference_mode(False), evaluating(model):
-        expected = run(images.clone())
-        with module_paths(model) as path, _without_gradients(model), torch.enable_grad():
-            recorder = Recorder(options, path, inspect_step)
-            inputs = images.detach().clone().requires_grad_()
+    with torch.inference_mode(False), network.frozen(), torch.enable_grad():
+        before = Snapshot(network, images.device)
+        with module_paths(network.paths) as running:
+            recorder = Recorder(options, running.path, inspect_step)
+            running.on_output = recorder.note
+            leaf = images.detach().clone().requires_grad_()
+            inputs = leaf.clone()  # the network may write into it, which a leaf does not stand
             source = recorder.track(inputs)
             with recorder:
                 found = run(inputs)
-        program = Program(recorder.steps, source, recorder.finish(found))
-    _check_output(found.detach(), expected)
-    return program, found.detach()
+        target = recorder.finish(found)
+        value = found.detach().clone() if found._base is not None else found.detach()
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError("the network's output has values that are not finite")
+        if recorder.is_doubtful or not before.is_current():
+            with torch.no_grad():
+                _check_output(value, run(images.clone()))
+        program = Program(recorder.steps, source, target, recorder.layers)
+        return Frozen(program, value, _recording(recorder, program, leaf, found))
 
 
-@contextmanager
-def _without_gradients(model: nn.Module) -> Iterator[None]:
-    """Let no parameter ask for gradients, so that only the image's are followed."""
-    asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    try:
-        for parameter in asking:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in asking:
-            parameter.requires_grad_(True)
+def _recording(
+    recorder: Recorder, program: Program, leaf: Tensor, found: Tensor
+) -> Recording | None:
+    """What autograd recorded along; None where it cannot be read."""
+    if not (recorder.is_readable and found.requires_grad):
+        return None
+    watched = [recorder.made[program.steps[k].outputs[0]] for k in program.offsets()]
+    return Recording(get_gradient_edge(leaf), get_gradient_edge(found), watched)
 
 
 def select_output(result: Any, output: Select, num_images: int) -> Tensor:
@@ -131,12 +150,10 @@ def _described(result: Any) -> str:
 
 
 def _check_output(found: Tensor, expected: Tensor) -> None:
-    """Refuse what is not finite, and a recorded pass that differs from a plain one."""
-    if not bool(torch.isfinite(found).all()):
-        raise ValueError("the network's output has values that are not finite")
+    """Refuse a recorded pass that differs from a plain one."""
     gap = float((found - expected).abs().max())
     digits = torch.finfo(found.dtype).eps ** 0.75
-    if gap > digits * max(1e-30, float(expected.abs().max())):
+    if not gap <= digits * max(1e-30, float(expected.abs().max())):
         raise ValueError(
             f"two passes of the network on the same images differ by {gap:.3g}: it draws at "
             "random, keeps a state, or changes tensors in ways that cannot be recorded"
@@ -144,12 +161,12 @@ def _check_output(found: Tensor, expected: Tensor) -> None:
 
 
 def unattributed(
-    model: nn.Module, images: Tensor, options: Options, **settings: Any
+    network: Network, images: Tensor, options: Options, **settings: Any
 ) -> UnsupportedOperation | None:
     """Find the first operation whose rule does not meet its value, or is not linear.
 
     Args:
-        model: The network.
+        network: The network.
         images: (N, ...).
         options: How units are frozen.
         settings: Of `freeze`.
@@ -160,27 +177,9 @@ def unattributed(
     found: list[UnsupportedOperation] = []
 
     def inspect_step(call: Call, affine: Affine) -> None:
-        reason = _mismatch(call, affine)
+        reason = mismatch(call, affine)
         if reason and not found:
             found.append(call.refusal(reason))
 
-    freeze(model, images, options, inspect_step=inspect_step, **settings)
+    freeze(network, images, options, inspect_step=inspect_step, **settings)
     return found[0] if found else None
-
-
-def _mismatch(call: Call, affine: Affine) -> str:
-    inputs = call.inputs if affine.inputs is None else affine.inputs
-    with torch.no_grad():
-        once, turned = affine.linear(*inputs), affine.linear(*[-2 * value for value in inputs])
-    if not isinstance(once, Tensor):
-        return ""
-    value = once if affine.offset is None else once + affine.offset
-    output = call.output if isinstance(call.output, Tensor) else call.output[0]
-    # batch norm and the like subtract large numbers, so the scale is that of the terms
-    scale = max(float(output.abs().max()), float(once.abs().max()), 1e-30)
-    digits = torch.finfo(output.dtype).eps ** 0.75 * scale
-    if value.shape != output.shape or float((value - output).abs().max()) > digits:
-        return "its rule does not give its value"
-    if float((turned + 2 * once).abs().max()) > 2 * digits:
-        return "its rule is not linear"
-    return ""

@@ -1,11 +1,44 @@
-"""One replay of a frozen network that autograd has recorded, ready to be read backwards."""
+"""A frozen network that autograd has recorded, ready to be read backwards."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from filterscope.linear.program import Program
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The frozen network as autograd recorded it.
+
+    Attributes:
+        source: Where the images are, (N, ...).
+        result: Where the output is.
+        watched: Where the output of each step is that adds a constant, in depth order. These are
+            places in the record: tensors would keep activations, and move when they are written to.
+    """
+
+    source: GradientEdge
+    result: GradientEdge
+    watched: list[GradientEdge]
+
+
+def replayed(program: Program, images: Tensor) -> Recording:
+    """Record a replay; the images' values do not matter, since the program is linear."""
+    watched: dict[int, Tensor] = {}
+    with torch.inference_mode(False), torch.enable_grad():
+        source = torch.zeros_like(images).requires_grad_()
+        result = program.run(source, watched=watched)
+    places = [get_gradient_edge(tensor) for tensor in (source, result, *watched.values())]
+    return Recording(places[0], places[1], places[2:])
 
 
 class Graph:
@@ -13,29 +46,57 @@ class Graph:
 
     Args:
         program: The frozen network.
-        images: (N, ...); their values do not matter, since the program is linear.
+        images: (N, ...); their values do not matter.
+        recording: What autograd recorded when the network was frozen; None records a replay.
     """
 
-    def __init__(self, program: Program, images: Tensor) -> None:
-        watched: dict[int, Tensor] = {}
-        with torch.inference_mode(False), torch.enable_grad():
-            self._source = torch.zeros_like(images).requires_grad_()
-            self._result = program.run(self._source, watched=watched)
-        self._watched = list(watched.values())
-        offsets = [program.steps[position].offset for position in watched]
+    def __init__(
+        self, program: Program, images: Tensor, recording: Recording | None = None
+    ) -> None:
+        self._program, self._images = program, images
+        self._is_replay = recording is None
+        self._recording = recording or replayed(program, images)
+        offsets = [program.steps[position].offset for position in program.offsets()]
         self._offsets = [offset for offset in offsets if offset is not None]
 
     def adjoint(self, probes: Tensor) -> Tensor:
         """Pull probes (P, N, *output) back to the images: F^T u, (P, N, ...)."""
-        batched = len(probes) > 1
-        (found,) = torch.autograd.grad(
-            self._result,
-            self._source,
-            probes if batched else probes[0],
-            retain_graph=True,
-            is_grads_batched=batched,
+        return self._read(lambda graph: _pulled([graph.result], [graph.source], [probes])[0])
+
+    def gradients(self, probes: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Pull probes back to the images and to every constant.
+
+        Args:
+            probes: (P, N, *output).
+
+        Returns:
+            F^T u, (P, N, ...), and for each constant, in depth order, the gradient of <u, y> where
+            it is added, (P, ...).
+        """
+        first, *others = self._read(
+            lambda graph: _pulled([graph.result], [graph.source, *graph.watched], [probes])
         )
-        return found if batched else found[None]
+        return first, others
+
+    def backproject(self, parts: Sequence[Tensor]) -> Tensor:
+        """Pull tensors from where the constants are added back to the images, and sum them.
+
+        Args:
+            parts: z_k for each constant, in depth order, each (P, ...) in the shape that
+                `gradients` gives it.
+
+        Returns:
+            sum_k P_k z_k, (P, N, ...).
+
+        Raises:
+            ValueError: Another number of parts than of constants, or none at all.
+        """
+        if len(parts) != len(self._offsets) or not parts:
+            raise ValueError(
+                f"`parts` must hold a tensor for each of {len(self._offsets)} constants, at least "
+                f"one, got {len(parts)}"
+            )
+        return self._read(lambda graph: _pulled(graph.watched, [graph.source], parts)[0])
 
     def products(self, u: Tensor, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """What makes up <u, y>, element by element, from one pass.
@@ -48,7 +109,31 @@ class Graph:
             F^T u times x0, and for each constant, in depth order, the gradient of <u, y> where it
             is added times the constant.
         """
-        places = [self._source, *self._watched]
-        first, *others = torch.autograd.grad(self._result, places, u, retain_graph=True)
+        first, others = self.gradients(u[None])
         pairs = zip(others, self._offsets, strict=True)
-        return first * images, [gradient * offset for gradient, offset in pairs]
+        return first[0] * images, [gradient[0] * offset for gradient, offset in pairs]
+
+    def _read(self, reading: Callable[[Recording], Found]) -> Found:
+        """Read the recording; a replay of the program where the network has overwritten it."""
+        try:
+            return reading(self._recording)
+        except RuntimeError as error:
+            if self._is_replay or "modified by an inplace operation" not in str(error):
+                raise
+        self._recording, self._is_replay = replayed(self._program, self._images), True
+        return reading(self._recording)
+
+
+def _pulled(
+    outputs: Sequence[GradientEdge], inputs: Sequence[GradientEdge], probes: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Gradients at the inputs for probes (P, ...) at the outputs; the graph is kept."""
+    batched = len(probes[0]) > 1
+    found = torch.autograd.grad(
+        outputs,
+        inputs,
+        [probe if batched else probe[0] for probe in probes],
+        retain_graph=True,
+        is_grads_batched=batched,
+    )
+    return found if batched else tuple(gradient[None] for gradient in found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, get_args, overload
 
@@ -10,14 +10,22 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
-from filterscope.linear.checks import check_no_autocast, prepared_images, prepared_model, state
+from filterscope.core.layers import find_layer
+from filterscope.linear.checks import (
+    check_choice,
+    check_no_autocast,
+    prepared_images,
+    prepared_network,
+)
 from filterscope.linear.contributions import Contributions, split_scores
+from filterscope.linear.crop import apply_program
 from filterscope.linear.errors import ConservationError
+from filterscope.linear.filters import FilterContributions, LayerGraph, split_filters
 from filterscope.linear.frozen import Select, freeze, unattributed
 from filterscope.linear.graph import Graph
 from filterscope.linear.grouping import By, constant_names, layer_names
 from filterscope.linear.operator import linear_operator
-from filterscope.linear.probes import Index, flat_index, map_probes
+from filterscope.linear.probes import Index, map_probes, target_positions, unit, units_at
 from filterscope.linear.rules.table import NormFreeze, Options, Smooth
 
 
@@ -86,16 +94,20 @@ class LinearInterpreter:
         dtype: torch.dtype | None = None,
         output: Select = None,
     ) -> None:
-        _check_choice("smooth", smooth, get_args(Smooth))
-        _check_choice("norm_freeze", norm_freeze, get_args(NormFreeze))
-        self._model = prepared_model(model, dtype)
-        self.images = prepared_images(images, self._model, dtype)
+        check_choice("smooth", smooth, get_args(Smooth))
+        check_choice("norm_freeze", norm_freeze, get_args(NormFreeze))
+        self._network = prepared_network(model, dtype)
+        self._model = self._network.model
+        self.images = prepared_images(images, self._network, dtype)
         self._options = Options(smooth, norm_freeze, freeze_gates)
         self._settings: dict[str, Any] = {"preprocess": include_preprocess, "output": output}
-        self._program, self.output = freeze(
-            self._model, self.images, self._options, **self._settings
-        )
-        self._versions = [(name, t, t._version) for name, t in _aliases(self._model)]
+        frozen = freeze(self._network, self.images, self._options, **self._settings)
+        self._program, self.output = frozen.program, frozen.output
+        self._graph = Graph(self._program, self.images, frozen.recording)
+        self._layer_graph: LayerGraph | None = None
+        # aliases on the same memory, which tell when it is written to
+        aliases = [(name, tensor.detach()) for name, tensor in self._network.tensors]
+        self._versions = [(name, alias, alias._version) for name, alias in aliases]
 
     @cached_property
     def residual(self) -> Tensor:
@@ -117,9 +129,7 @@ class LinearInterpreter:
         self._check_ready()
 
         def run(probes: Tensor) -> Tensor:
-            if len(probes) == 1:
-                return self._program.run(probes[0])[None]
-            return torch.func.vmap(self._program.run)(probes)
+            return apply_program(self._program, probes)
 
         with torch.no_grad():
             return map_probes(run, v, self.images, "v")
@@ -145,7 +155,8 @@ class LinearInterpreter:
         Raises:
             ValueError: Out of range, or more than one image.
         """
-        return self.adjoint(self._unit(index, self.output))
+        self._check_single()
+        return self.adjoint(unit(index, self.output))
 
     def column(self, index: Index) -> Tensor:
         """Column of F: what one input paints, in the shape of an image's output.
@@ -156,7 +167,8 @@ class LinearInterpreter:
         Raises:
             ValueError: Out of range, or more than one image.
         """
-        return self.apply(self._unit(index, self.images))
+        self._check_single()
+        return self.apply(unit(index, self.images))
 
     def as_linear_operator(self) -> LinearOperator:
         """F as a SciPy operator of shape (outputs, inputs), on flat NumPy vectors.
@@ -201,11 +213,10 @@ class LinearInterpreter:
             ValueError: A target out of range, another number of targets, or an unknown `by`.
         """
         self._check_ready()
-        targets = self._targets(target)
-        units = torch.zeros_like(self.output).flatten(1)
-        units[range(len(targets)), targets] = 1
-        scores = (self.output.flatten(1) * units).sum(1)
-        inputs, constants = self._graph.products(units.view_as(self.output), self.images)
+        targets = target_positions(target, self.output)
+        units = units_at(targets, self.output)
+        scores = (self.output * units).flatten(1).sum(1)
+        inputs, constants = self._graph.products(units, self.images)
         layers = layer_names(self._program, self._model, by)
         names = constant_names(self._program)
         try:
@@ -216,38 +227,64 @@ class LinearInterpreter:
             raise self._explained(error) from error
         return found if isinstance(target, (list, Tensor)) else found[0]
 
-    @cached_property
-    def _graph(self) -> Graph:
-        return Graph(self._program, self.images)
+    @overload
+    def filter_contributions(
+        self, target: Index, layer: str | nn.Module
+    ) -> FilterContributions: ...
 
-    def _targets(self, target: Index | list[int] | Tensor) -> list[int]:
-        shape = self.output.shape[1:]
-        listed: Any = target.tolist() if isinstance(target, Tensor) else target
-        if not isinstance(listed, list):
-            self._check_single("`target` must be a list or tensor with one position for each image")
-            listed = [target]
-        if len(listed) != len(self.output):
-            raise ValueError(
-                f"`target` must hold one position for each of {len(self.output)} images, "
-                f"got {len(listed)}"
-            )
-        return [flat_index(one, shape, "target") for one in listed]
+    @overload
+    def filter_contributions(
+        self, target: list[int] | Tensor, layer: str | nn.Module
+    ) -> tuple[FilterContributions, ...]: ...
+
+    def filter_contributions(
+        self, target: Index | list[int] | Tensor, layer: str | nn.Module
+    ) -> FilterContributions | tuple[FilterContributions, ...]:
+        """Split an output into what each filter of a layer contributes to it.
+
+        The frozen network above a layer is affine in the layer's output: a filter's part is the
+        gradient there times the value at the image, summed over positions.
+
+        Args:
+            target: As in `contributions`.
+            layer: Dotted name of the layer or the module itself. Where it ran several times, its
+                last call counts.
+
+        Returns:
+            The parts; for a list or tensor of targets a tuple, one for each image.
+
+        Raises:
+            TypeError: Targets that are no integers; a layer that is neither name nor module.
+            ValueError: A target out of range; an unknown layer, one that did not run, one whose
+                output is no tensor (N, filters, ...), or one that the output does not depend on.
+
+        Example:
+            >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
+            >>> interpreter = LinearInterpreter(model, torch.rand(1, 1, 4, 4))
+            >>> interpreter.filter_contributions(2, "1").values.shape
+            torch.Size([2])
+        """
+        self._check_ready()
+        targets = target_positions(target, self.output)
+        name, _ = find_layer(self._model, layer)
+        if self._layer_graph is None or self._layer_graph.layer != name:
+            self._layer_graph = LayerGraph(self._program, self.images, name)
+        units = units_at(targets, self.output)
+        scores = (self.output * units).flatten(1).sum(1)
+        found = split_filters(targets, name, scores, self._layer_graph.products(units))
+        return found if isinstance(target, (list, Tensor)) else found[0]
 
     def _explained(self, error: ConservationError) -> ConservationError:
         """Name the operation that the gap comes from."""
-        culprit = unattributed(self._model, self.images, self._options, **self._settings)
+        culprit = unattributed(self._network, self.images, self._options, **self._settings)
         reason = culprit or "each operation is right to rounding; `dtype=torch.float64` helps"
         return ConservationError(f"{error}: {reason}")
 
-    def _unit(self, index: Index, like: Tensor) -> Tensor:
-        self._check_single()
-        unit = torch.zeros_like(like[0]).flatten()
-        unit[flat_index(index, like.shape[1:])] = 1
-        return unit.view(like.shape[1:])
-
-    def _check_single(self, message: str = "this wants an interpreter of one image") -> None:
+    def _check_single(self) -> None:
         if len(self.images) != 1:
-            raise ValueError(f"{message}; there are {len(self.images)} images")
+            raise ValueError(
+                f"this wants an interpreter of one image; there are {len(self.images)} images"
+            )
 
     def _check_ready(self) -> None:
         """Refuse a mode that would round the replay, and weights that are no longer those."""
@@ -257,13 +294,3 @@ class LinearInterpreter:
                 raise RuntimeError(
                     f"{name} was changed after the interpreter was made; make a new one"
                 )
-
-
-def _aliases(model: nn.Module) -> list[tuple[str, Tensor]]:
-    """Weights as tensors of their own on the same memory, which tell when it is written to."""
-    return [(name, tensor.detach()) for name, tensor in state(model)]
-
-
-def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {value!r}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -38,6 +39,12 @@ def operation(function: Any, kwargs: Mapping[str, Any]) -> Operation:
         >>> found.name, found.writes, found.function is torch.Tensor.add
         ('add', True, True)
     """
+    found = _recognised(function)
+    return replace(found, writes=True) if kwargs.get("inplace", False) else found
+
+
+@lru_cache(maxsize=1024)
+def _recognised(function: Any) -> Operation:
     full = _full_name(function)
     if full in _WITHOUT_WRITING:
         return Operation(full.strip("_"), _WITHOUT_WRITING[full], writes=True)
@@ -48,7 +55,7 @@ def operation(function: Any, kwargs: Mapping[str, Any]) -> Operation:
         return Operation(full.strip("_"), getattr(Tensor, plain), writes=True)
     if full.endswith("_") and not full.startswith("__"):
         return Operation(full.strip("_"), _named(full[:-1]), writes=True)
-    return Operation(full.strip("_"), function, writes=bool(kwargs.get("inplace", False)))
+    return Operation(full.strip("_"), function, writes=False)
 
 
 _OPERATORS = ("add", "sub", "mul", "truediv", "div", "matmul", "pow", "mod", "floordiv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,6 +45,50 @@ def flat_index(index: Index, shape: Sequence[int], name: str = "index") -> int:
     for k, size in zip(positions, sizes, strict=True):
         flat = flat * size + k
     return flat
+
+
+def unit(index: Index, like: Tensor) -> Tensor:
+    """One at an index, zero elsewhere, in the shape of the one image's row of `like` (1, ...)."""
+    return units_at([flat_index(index, like.shape[1:])], like)[0]
+
+
+def units_at(positions: Sequence[int], like: Tensor) -> Tensor:
+    """For each image a one at its flat position, zero elsewhere, in the shape of `like` (N, ...).
+
+    Example:
+        >>> units_at([2, 0], torch.rand(2, 3))
+        tensor([[0., 0., 1.],
+                [1., 0., 0.]])
+    """
+    units = torch.zeros_like(like, memory_format=torch.contiguous_format)
+    units.view(len(positions), -1)[range(len(positions)), list(positions)] = 1
+    return units
+
+
+def target_positions(target: Index | list[int] | Tensor, output: Tensor) -> list[int]:
+    """Flat positions in the output (N, ...), one for each image.
+
+    Args:
+        target: A list or tensor with one for each image; for one image the index itself will do.
+        output: The output, of whose shape the positions are.
+
+    Raises:
+        TypeError: A position that is no integer.
+        ValueError: Out of range, or another number of positions than of images.
+    """
+    listed: Any = target.tolist() if isinstance(target, Tensor) else target
+    if not isinstance(listed, list):
+        if len(output) != 1:
+            raise ValueError(
+                "`target` must be a list or tensor with one position for each image; there are "
+                f"{len(output)} images"
+            )
+        listed = [target]
+    if len(listed) != len(output):
+        raise ValueError(
+            f"`target` must hold one position for each of {len(output)} images, got {len(listed)}"
+        )
+    return [flat_index(one, output.shape[1:], "target") for one in listed]
 
 
 def map_probes(

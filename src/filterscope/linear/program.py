@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
+
+from filterscope.linear.rules.local import Local
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Step:
         inputs: Numbers of the values that it reads.
         outputs: Numbers of the values that it makes.
         has_weights: Whether it is a layer with weights, which begins a stage.
+        local: L on a part of the picture; None where it needs all of it.
+        shape: Of the (first) output.
         finished: Numbers of the values that no later step reads.
     """
 
@@ -31,6 +35,8 @@ class Step:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     has_weights: bool = False
+    local: Local | None = None
+    shape: tuple[int, ...] = ()
     finished: tuple[int, ...] = ()
 
 
@@ -41,6 +47,8 @@ class Program:
         steps: Every recorded step.
         source: Number of the value that is the image.
         target: Number of the value that is the output. Steps that do not lead to it are left out.
+        layers: Number of the value that each module of the network returned, by path; None where
+            it is no tensor that depends on the image.
 
     Example:
         >>> import torch
@@ -49,10 +57,21 @@ class Program:
         (tensor([6.]), tensor([1.]))
     """
 
-    def __init__(self, steps: Sequence[Step], source: int, target: int) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        source: int,
+        target: int,
+        layers: Mapping[str, int | None] | None = None,
+    ) -> None:
         self.source = source
         self.target = target
+        self.layers = dict(layers or {})
         self.steps = _needed(steps, target)
+
+    def reads(self, number: int) -> bool:
+        """Whether the output depends on a value in the frozen network."""
+        return number == self.target or any(number in step.inputs for step in self.steps)
 
     def offsets(self) -> list[int]:
         """Positions of the steps that add a constant, in depth order."""
@@ -64,6 +83,7 @@ class Program:
         *,
         offsets: Container[int] = (),
         watched: dict[int, Tensor] | None = None,
+        changed: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
     ) -> Tensor:
         """Send a probe through the frozen steps.
 
@@ -73,11 +93,13 @@ class Program:
                 the program linear.
             watched: Filled with the output of each step that has a constant, by position, as a
                 node of the autograd graph that holds for what comes after the step alone.
+            changed: By number of a value, what is put in its place.
 
         Returns:
             The output.
         """
-        values = {self.source: probe}
+        changed = changed or {}
+        values = {self.source: changed.get(self.source, _same)(probe)}
         for position, step in enumerate(self.steps):
             made = step.linear(*[values[number] for number in step.inputs])
             parts = list(made) if isinstance(made, (tuple, list)) else [made]
@@ -87,10 +109,15 @@ class Program:
                 if watched is not None:
                     # a step may return its very input, which has readers before this step, too
                     parts[0] = watched[position] = parts[0].view_as(parts[0])
-            values.update(zip(step.outputs, parts, strict=True))
+            for number, part in zip(step.outputs, parts, strict=True):
+                values[number] = changed[number](part) if number in changed else part
             for number in step.finished:
                 del values[number]
         return values[self.target]
+
+
+def _same(value: Tensor) -> Tensor:
+    return value
 
 
 def _needed(steps: Sequence[Step], target: int) -> list[Step]:

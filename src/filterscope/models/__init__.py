@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from filterscope.models.part_networks import PartNetwork, part_layers
     from filterscope.models.part_templates import create_part_network
     from filterscope.models.registry import ModelInfo, create_model, list_models, model_info
-    from filterscope.models.weights import freeze, load_weights
+    from filterscope.models.weights import count_classes, freeze, load_weights
 
 __all__ = [
     "CifarAlexNet",
@@ -19,6 +19,7 @@ __all__ = [
     "ClassicNet",
     "ModelInfo",
     "PartNetwork",
+    "count_classes",
     "create_model",
     "create_part_network",
     "freeze",
@@ -36,6 +37,7 @@ __getattr__, __dir__ = lazy_members(
         "ClassicNet": f"{__name__}.classic",
         "ModelInfo": f"{__name__}.registry",
         "PartNetwork": f"{__name__}.part_networks",
+        "count_classes": f"{__name__}.weights",
         "create_model": f"{__name__}.registry",
         "create_part_network": f"{__name__}.part_templates",
         "freeze": f"{__name__}.weights",

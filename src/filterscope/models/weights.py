@@ -106,6 +106,25 @@ def _existing(file: Path) -> Path:
     return file
 
 
+def count_classes(model: nn.Module, file: str | Path) -> int | None:
+    """Tell for how many classes a file's head was trained.
+
+    Args:
+        model: A network of the file's architecture, for any number of classes; not changed.
+        file: The weights, as `load_weights` takes them.
+
+    Returns:
+        The number of classes; None where the file has no head that the architecture knows.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A damaged file, or one that holds more than tensors.
+    """
+    tensors = _with_our_names(_read_state(Path(file)), model.state_dict())
+    sizes = [len(tensors[name]) for name in _head_parameters(model) if name in tensors]
+    return sizes[0] if sizes else None
+
+
 def freeze(model: nn.Module, prefixes: str | Iterable[str]) -> None:
     """Stop the training of every parameter under the given names.
 

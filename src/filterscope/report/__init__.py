@@ -7,9 +7,17 @@ from filterscope.core.lazy import lazy_members
 if TYPE_CHECKING:
     from filterscope.report.comparison import Comparison, Side, compare_runs
     from filterscope.report.explanations import write_explanations
+    from filterscope.report.interpretations import write_interpretations
     from filterscope.report.page import write_report
 
-__all__ = ["Comparison", "Side", "compare_runs", "write_explanations", "write_report"]
+__all__ = [
+    "Comparison",
+    "Side",
+    "compare_runs",
+    "write_explanations",
+    "write_interpretations",
+    "write_report",
+]
 
 __getattr__, __dir__ = lazy_members(
     __name__,
@@ -18,6 +26,7 @@ __getattr__, __dir__ = lazy_members(
         "Side": f"{__name__}.comparison",
         "compare_runs": f"{__name__}.comparison",
         "write_explanations": f"{__name__}.explanations",
+        "write_interpretations": f"{__name__}.interpretations",
         "write_report": f"{__name__}.page",
     },
 )

@@ -1,4 +1,4 @@
-"""Figures of matrices: gate, mutual information, their overlap, correlations."""
+"""Figures of matrices: gate, contributions, mutual information, overlap, correlations."""
 
 from __future__ import annotations
 
@@ -37,6 +37,27 @@ def gate_figure(run: Run, theme: Theme) -> Figure:
     _class_rows(axis, run)
     axis.set_xlabel(f"{gate.shape[1]} filters, ordered by the gate's class")
     figure.colorbar(shown, ax=axis, pad=0.01, label="gate")
+    return figure
+
+
+def contributions_figure(run: Run, theme: Theme) -> Figure:
+    """What each filter contributes to the logit of each class on its images, ordered by class."""
+    arrays = run.arrays or {}
+    contributions = arrays["contributions"][:, filter_order(run)]
+    largest = float(np.nanmax(np.abs(contributions), initial=0)) or 1.0
+    figure, axis = _wide(run)
+    shown = axis.imshow(
+        contributions,
+        aspect="auto",
+        cmap=theme.balance,
+        vmin=-largest,
+        vmax=largest,
+        interpolation="nearest",
+    )
+    _class_rows(axis, run)
+    by = "the gate's class" if "gate" in arrays else "the class of their largest MI"
+    axis.set_xlabel(f"{contributions.shape[1]} filters, ordered by {by}")
+    figure.colorbar(shown, ax=axis, pad=0.01, label="in units of the logit")
     return figure
 
 

@@ -83,6 +83,18 @@ METRICS = [
            "share", group=CLASSES),
     Metric("removal_activation_others_drop", "the same, by the other classes",
            "Small when the filters serve their class alone.", "share", group=CLASSES),
+    Metric("contribution_open", "what speaks for a class, through filters open for it",
+           "Share of the positive contributions to the class's logit, in the network frozen at "
+           "each of the class's images; a mean over classes.", "share", group=CLASSES),
+    Metric("contribution_open_chance", "the same by chance", "Share of open filters.", "share",
+           True, CLASSES),
+    Metric("contribution_auc", "open filters contribute more than closed ones", "How often one "
+           "open for a class contributes more to its logit than a closed one (ROC AUC).",
+           "share", group=CLASSES),
+    Metric("contribution_auc_chance", "the same by chance", "One half.", "share", True, CLASSES),
+    Metric("contribution_cosine", "cosine of contributions and gate rows", "", group=CLASSES),
+    Metric("contribution_cosine_chance", "the same by chance", "With the filters in random order.",
+           is_level=True, group=CLASSES),
     Metric("similarity_tp_diagonal", "classes most similar to their gate row, right answers",
            "Cosine of mean features and gate rows.", "share", group=CLASSES),
     Metric("similarity_fn_diagonal", "the same, wrong answers",

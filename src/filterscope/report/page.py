@@ -135,6 +135,13 @@ def _findings(comparison: Comparison) -> list[str]:
                 f"In {side.label}, {100 * agreement:.0f}\u00a0% of the filters know most about the "
                 f"class that the gate gave them (chance {100 * chance:.0f}\u00a0%)."
             )
+        through, open_share = side.mean("contribution_open"), side.mean("contribution_open_chance")
+        if through is not None and open_share is not None:
+            found.append(
+                f"In {side.label}, {100 * through:.0f}\u00a0% of what speaks for a class comes "
+                f"through the filters that the gate opens for it (chance "
+                f"{100 * open_share:.0f}\u00a0%)."
+            )
         if gap is not None and gap > 0.02:
             found.append(
                 f"The gated path of {side.label} is {100 * gap:.1f} points better than the "
@@ -149,11 +156,20 @@ def _side_content(side: Side, top: float) -> dict[str, Any]:
     arrays = run.arrays or {}
     pictures: list[tuple[str, Picture]] = []
     if "gate" in arrays:
-        pictures += [
-            ("Gate", draw(lambda t: matrices.gate_figure(run, t), f"Gate matrix of {side.label}")),
+        pictures.append(
+            ("Gate", draw(lambda t: matrices.gate_figure(run, t), f"Gate matrix of {side.label}"))
+        )
+    if "contributions" in arrays:
+        pictures.append(
+            ("What each filter contributes to each class",
+             draw(lambda t: matrices.contributions_figure(run, t),
+                  f"Contributions of filters to the logits of {side.label}"))
+        )  # fmt: skip
+    if "gate" in arrays:
+        pictures.append(
             ("Gate in numbers", draw(lambda t: matrices.statistics_figure(run, t),
-                                     f"Filters of each class in {side.label}")),
-        ]  # fmt: skip
+                                     f"Filters of each class in {side.label}"))
+        )  # fmt: skip
     pictures.append(
         ("Mutual information of filters and classes",
          draw(lambda t: matrices.mi_figure(run, top, t), f"MI matrix of {side.label}"))

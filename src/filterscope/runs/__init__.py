@@ -11,16 +11,19 @@ from filterscope.core.lazy import lazy_members
 if TYPE_CHECKING:
     from filterscope.runs.folder import RunFolder
     from filterscope.runs.load import Run, load_run
+    from filterscope.runs.network import Network, load_network
     from filterscope.runs.pretrained import from_pretrained
 
-__all__ = ["Run", "RunFolder", "from_pretrained", "load_run"]
+__all__ = ["Network", "Run", "RunFolder", "from_pretrained", "load_network", "load_run"]
 
 __getattr__, __dir__ = lazy_members(
     __name__,
     {
+        "Network": f"{__name__}.network",
         "Run": f"{__name__}.load",
         "RunFolder": f"{__name__}.folder",
         "from_pretrained": f"{__name__}.pretrained",
+        "load_network": f"{__name__}.network",
         "load_run": f"{__name__}.load",
     },
 )

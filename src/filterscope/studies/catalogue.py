@@ -20,6 +20,10 @@ STUDIES = {
     "csg-fig11": "k-means centres of the features beside the gate",
     "csg-schemes": "alternate and joint training, and the gradients of the two paths",
     "csg-backbones": "gates on ResNet-20, ResNet-50 and ResNet-101 for small images",
+    "linear-table1": "share of the residual in the score of the top label, network by network",
+    "linear-fig1": "what image and layers contribute to a score, clean and attacked",
+    "linear-fig2": "pixel discussion and pixel votes, and the objects in the images",
+    "linear-fig3": "pixel votes before and after an attack",
 }
 """What each study shows, in a line."""
 

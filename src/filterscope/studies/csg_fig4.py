@@ -1,4 +1,4 @@
-"""Does mutual information find the classes that the gate gave its filters?"""
+"""Do mutual information and the linear map find the classes that the gate gave its filters?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from filterscope.studies.verdict import Claim
 _NUMBERS = {
     "filters whose class of largest MI is the gate's": "overlap_argmax",
     "Jaccard index of open gate entries and largest MI entries": "overlap_jaccard",
+    # ours: what a filter contributes to a class by the exact affine map
+    "AUC of open gate entries by the filters' contributions": "contribution_auc",
+    "positive contributions that come through open gate entries": "contribution_open",
 }
 
 
@@ -30,6 +33,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
         "a-gate": lambda theme: matrices.gate_figure(gated, theme),
         "b-mutual-information": lambda theme: matrices.mi_figure(gated, top, theme),
         "b-mutual-information-standard": lambda theme: matrices.mi_figure(standard, top, theme),
+        "b-contributions": lambda theme: matrices.contributions_figure(gated, theme),
         "c-overlap": lambda theme: matrices.overlap_figure(gated, theme),
     }
     return Findings(tuple(entries), tuple(claims), figures)
@@ -37,7 +41,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
 
 STUDY = Study(
     name="csg-fig4",
-    source="Liang et al., ECCV 2020, figure 4",
+    source="Liang et al., ECCV 2020, figure 4; the contributions are ours",
     sides=("standard", "gated"),
     paper_data="cifar10",
     analyse=analyse,

@@ -74,6 +74,7 @@ def training_settings(
     data: str,
     num_classes: int,
     model: str | None = None,
+    shorter: Mapping[str, Any] | None = None,
 ) -> TrainSettings:
     """Settings of one training run of a study.
 
@@ -84,6 +85,7 @@ def training_settings(
         data: Of `study_data`.
         num_classes: C, for the size of a fixed gate.
         model: Architecture, where the study names one.
+        shorter: What the study changes in the recipe where it is not the paper's.
 
     Raises:
         ValueError: An unknown side, or settings out of their range.
@@ -102,9 +104,9 @@ def training_settings(
     if settings.preset == "paper":
         values |= _PAPER.get(recipe, {})
     elif settings.preset == "quick":
-        values |= _QUICK[recipe]
+        values |= {**_QUICK[recipe], **(shorter or {})}
     elif settings.preset == "smoke":
-        values |= _SMOKE
+        values |= {**(shorter or {}), **_SMOKE}
     values |= own
     values |= {"model": model} if model else {}
     values |= {name: getattr(settings, name) for name in settings.overridden}

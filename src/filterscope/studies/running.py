@@ -8,6 +8,7 @@ from pathlib import Path
 from filterscope.data import ImageDataset
 from filterscope.runs import Run, load_run
 from filterscope.runs.environment import describe_environment
+from filterscope.studies.published import published_evidence
 from filterscope.studies.recipes import study_data, study_seeds, training_settings
 from filterscope.studies.result import StudyResult
 from filterscope.studies.settings import StudySettings
@@ -44,6 +45,8 @@ def run_study(
     """
     if use:
         evidence = _given(study, [load_run(path) for path in use], settings)
+    elif study.published and settings.preset == "paper":
+        evidence = published_evidence(study, settings)
     else:
         evidence = _trained(study, settings, SharedRuns(runs, progress=progress))
     findings = study.analyse(evidence, settings)
@@ -71,7 +74,9 @@ def run_study(
 def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evidence:
     data = study_data(settings, study.paper_data)
     seeds = study_seeds(settings, study.least_seeds)
-    plain = training_settings(settings, "standard", 0, data=data, num_classes=1)
+    plain = training_settings(
+        settings, "standard", 0, data=data, num_classes=1, shorter=study.shorter
+    )
     dataset = shared.dataset(plain)
     _check_masks(study, dataset)  # not after an hour of training
     models: tuple[str | None, ...] = study.models or (None,)
@@ -82,12 +87,18 @@ def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evide
         for side in study.sides:
             made = [
                 training_settings(
-                    settings, side, seed, data=data, num_classes=len(dataset.classes), model=model
+                    settings,
+                    side,
+                    seed,
+                    data=data,
+                    num_classes=len(dataset.classes),
+                    model=model,
+                    shorter=study.shorter,
                 )
                 for seed in seeds
             ]
             name = side if model is None else f"{model}, {side}"
-            found[name] = tuple(shared.get(each) for each in made)
+            found[name] = tuple(shared.get(each, measure=study.measured) for each in made)
     return Evidence(found, seeds, dataset, data)
 
 
@@ -110,9 +121,11 @@ def _given(study: Study, runs: Sequence[Run], settings: StudySettings) -> Eviden
     dataset = runs[0].dataset()
     _check_masks(study, dataset)
     model = f"{runs[0].config['model']}, " if study.models else ""
-    found = {
-        model + side: tuple(measured(run, dataset, device=settings.device) for run in groups[side])
-        for side in study.sides
-    }
+    found = {model + side: groups[side] for side in study.sides}
+    if study.measured:
+        found = {
+            name: tuple(measured(run, dataset, device=settings.device) for run in group)
+            for name, group in found.items()
+        }
     seeds = tuple(int(run.config["seed"]) for run in groups[study.sides[0]])
     return Evidence(found, seeds, dataset, str(runs[0].config["data"]))

@@ -47,14 +47,15 @@ class SharedRuns:
         name = f"{run_name(config)}-{settings_digest(config)}-s{settings.seed}"
         return self.folder / name
 
-    def get(self, settings: TrainSettings) -> Run:
+    def get(self, settings: TrainSettings, *, measure: bool = True) -> Run:
         """Find or train a run, and measure it.
 
         Args:
             settings: Of the run.
+            measure: Whether its evaluation is wanted.
 
         Returns:
-            The run with its evaluation.
+            The run.
         """
         path, dataset = self.path(settings), self.dataset(settings)
         files = RunFolder(path)
@@ -68,7 +69,10 @@ class SharedRuns:
                 progress=self.progress,
                 dataset=dataset,
             )
-        return measured(load_run(path), dataset, devices=settings.devices, device=settings.device)
+        run = load_run(path)
+        if not measure:
+            return run
+        return measured(run, dataset, devices=settings.devices, device=settings.device)
 
 
 def measured(

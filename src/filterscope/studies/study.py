@@ -147,6 +147,10 @@ class Study:
         least_seeds: Seeds below which it shows nothing.
         models: Architectures, each with its own sides; empty for the recipe's one.
         needs_masks: Whether the data must have object masks.
+        measured: Whether the runs are evaluated before.
+        published: Architectures whose official weights are the paper's networks. With them the
+            preset paper trains nothing, and a seed stands for other test images.
+        shorter: What the study changes in the recipe where it is not the paper's.
     """
 
     name: str
@@ -157,3 +161,6 @@ class Study:
     least_seeds: int = 1
     models: tuple[str, ...] = ()
     needs_masks: bool = False
+    measured: bool = True
+    published: tuple[str, ...] = ()
+    shorter: Mapping[str, Any] = field(default_factory=dict)

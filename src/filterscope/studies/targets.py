@@ -46,3 +46,29 @@ CSG_INTER_CLASS_RATIO = 0.5
 
 # The same, appendix E: filters that a learned gate gives to one class alone, and to all.
 CSG_FIXED_GATE = {"own filters of a class": 6.0, "filters shared by several classes": 4.0}
+
+# Navarrete Michelini et al., ICCV 2019, table 1 of the appendix: share of the residual in the top
+# label's score over 100 ImageNet images; mean and standard deviation, None where it is not printed.
+RESIDUAL_SHARES: Mapping[str, tuple[float, float | None]] = {
+    "alexnet": (0.785, 0.158),
+    "squeezenet1_0": (0.807, 0.115),
+    "squeezenet1_1": (0.843, 0.110),
+    "resnet18": (0.805, 0.139),
+    "resnet34": (0.837, 0.129),
+    "resnet50": (0.820, None),
+    "resnet101": (0.802, 0.136),
+    "resnet152": (0.811, 0.169),
+    "densenet121": (0.946, 0.045),
+    "densenet161": (0.950, 0.040),
+    "densenet169": (0.944, 0.044),
+    "densenet201": (0.940, 0.048),
+    "inception_v3": (0.916, None),
+    "vgg11": (0.822, 0.141),
+    "vgg13": (0.8211, 0.133),
+    "vgg16": (0.842, 0.120),
+    "vgg19": (0.855, 0.109),
+    "vgg11_bn": (0.845, 0.126),
+    "vgg13_bn": (0.851, 0.125),
+    "vgg16_bn": (0.862, 0.125),
+    "vgg19_bn": (0.858, 0.136),
+}

@@ -14,18 +14,34 @@ from filterscope.linear.rules import (
     selection,
     structure,
 )
-from filterscope.linear.rules.table import Affine, Call, Options, find_rule, rule
+from filterscope.linear.rules.constants import LEAK, is_description, is_leak
+from filterscope.linear.rules.table import (
+    Affine,
+    Call,
+    Entry,
+    Options,
+    find_rule,
+    is_linear,
+    mismatch,
+    rule,
+)
 
 __all__ = [
+    "LEAK",
     "Affine",
     "Call",
+    "Entry",
     "Options",
     "activations",
     "arithmetic",
     "constants",
     "find_rule",
     "gating",
+    "is_description",
+    "is_leak",
+    "is_linear",
     "layers",
+    "mismatch",
     "normalization",
     "pooling",
     "rule",

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from filterscope.linear.rules.table import Affine, Call, nonzero, rule
+from filterscope.linear.rules.table import Affine, Call, nonzero, rule, scaling
 
 
 @rule("relu")
 def relu(call: Call, input: Tensor, inplace: bool = False) -> Affine:
     """A mask, zero at zero as in the derivative that PyTorch takes."""
     mask = input > 0
-    return Affine(lambda x: x * mask)
+    return scaling(mask, own_gradient=True)
 
 
 @rule(
@@ -28,7 +29,7 @@ def piecewise_linear(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> 
     """The slope of the piece that the image is on, and that piece's constant."""
     call.only(input)
     line = _tangent(call, input)
-    return Affine(line.linear, line.offset, is_gate=call.name == "hardsigmoid")
+    return replace(line, is_gate=call.name == "hardsigmoid")
 
 
 @rule("rrelu")
@@ -48,7 +49,7 @@ def self_gated(call: Call, input: Tensor, *_args: Any, **kwargs: Any) -> Affine:
     if call.options.smooth == "tangent":
         return _tangent(call, input)
     gate = _GATES[call.name](input, **{k: v for k, v in kwargs.items() if k == "approximate"})
-    return Affine(lambda x: x * gate)
+    return scaling(gate)
 
 
 def _gelu_gate(y: Tensor, approximate: str = "none") -> Tensor:
@@ -75,13 +76,13 @@ def smooth(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> Affine:
     call.only(input)
     choice = call.options.smooth
     line = {"gain": _gain, "chord": _chord, "tangent": _tangent}[choice](call, input)
-    return Affine(line.linear, line.offset, is_gate=call.name in ("sigmoid", "expit"))
+    return replace(line, is_gate=call.name in ("sigmoid", "expit"))
 
 
 def _tangent(call: Call, input: Tensor) -> Affine:
     """A = h'(y), c = h(y) - h'(y) y."""
     slope = _derivative(call, input)
-    return Affine(lambda x: x * slope, nonzero(call.output - slope * input))
+    return scaling(slope, nonzero(call.output - slope * input))
 
 
 def _gain(call: Call, input: Tensor) -> Affine:
@@ -91,7 +92,7 @@ def _gain(call: Call, input: Tensor) -> Affine:
         return _chord(call, input)
     near = input.abs() < _tolerance(input)
     gain = torch.where(near, 0, call.output / torch.where(near, 1, input))
-    return Affine(lambda x: x * gain, nonzero(torch.where(near, call.output, 0)))
+    return scaling(gain, nonzero(torch.where(near, call.output, 0)))
 
 
 def _chord(call: Call, input: Tensor) -> Affine:
@@ -100,7 +101,7 @@ def _chord(call: Call, input: Tensor) -> Affine:
     near = input.abs() < _tolerance(input)
     rise = (call.output - at_zero) / torch.where(near, 1, input)
     slope = torch.where(near, _derivative(call, input), rise)
-    return Affine(lambda x: x * slope, nonzero(at_zero))
+    return scaling(slope, nonzero(at_zero))
 
 
 def _derivative(call: Call, input: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from filterscope.linear.errors import UnsupportedOperation
 from filterscope.linear.rules.gating import gated_product
+from filterscope.linear.rules.local import Pointwise, Summed
 from filterscope.linear.rules.table import Affine, Call, nonzero, rule
 
 Number = Tensor | float
@@ -45,11 +46,12 @@ def _sum(call: Call, *terms: tuple[Number, float]) -> Affine:
         return total.expand(shape).to(dtype)
 
     gate = all(call.gates)
+    local = Summed(factors) if all(one.shape == shape for one in call.inputs) else None
     if not constants:
-        return Affine(linear, is_gate=gate)
+        return Affine(linear, is_gate=gate, own_gradient=True, local=local)
     # a Python number would first become a tensor of single precision
     offset = torch.as_tensor(constants[0], dtype=dtype, device=call.output.device)
-    return Affine(linear, nonzero(offset), is_gate=gate)
+    return Affine(linear, nonzero(offset), is_gate=gate, own_gradient=True, local=local)
 
 
 def _scaled(value: Tensor, factor: float) -> Tensor:
@@ -70,14 +72,33 @@ def quotient(
     if rounding_mode is not None:
         return None
     if not call.depends(other):
-        return Affine(call.again(), is_gate=all(call.gates))
+        gate, whole = all(call.gates), call.inputs[0].shape == call.output.shape
+        local = Pointwise(1 / other) if whole else None
+        return Affine(call.again(), is_gate=gate, own_gradient=True, local=local)
     if not (call.options.freeze_gates and call.depends(input)):
         raise call.refusal(
             "it divides by a tensor that depends on the image; `freeze_gates=True` keeps a "
             "denominator as it is at the image"
         )
     assert isinstance(input, Tensor) and isinstance(other, Tensor)
-    return Affine(call.again(frozen=[other]), inputs=(input,))
+    return Affine(call.again(frozen=[other]), inputs=(input,), is_gate=call.gates[0])
+
+
+@rule("addcmul")
+def added_product(
+    call: Call, input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
+) -> Affine:
+    """The sum x + value y z, with y or z constant."""
+    if call.depends(tensor1) and call.depends(tensor2):
+        raise call.refusal("it multiplies tensors that both depend on the image")
+    again = call.again()
+    constant: Tensor = again(*[torch.zeros_like(one) for one in call.inputs])
+
+    def linear(*values: Tensor) -> Tensor:
+        found: Tensor = again(*values)
+        return found - constant
+
+    return Affine(linear, nonzero(constant), own_gradient=True)
 
 
 @rule("matmul", "imatmul", "rmatmul", "mm", "bmm", "mv", "dot", "einsum", "tensordot", "outer")

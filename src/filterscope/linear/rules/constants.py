@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from filterscope.linear.rules.table import Call, rule
+from filterscope.linear.rules.table import Call, Entry, rule
+
+LEAK = "it takes values that depend on the image out of PyTorch"
 
 
 @rule(
@@ -26,14 +28,24 @@ def piecewise_constant(call: Call, *_args: Any, **_kwargs: Any) -> None:
     "len", "hash", "assert", "result_type", "shape", "dtype", "device", "ndim", "layout", "is_cuda",
     "is_cpu", "is_meta", "is_mps", "is_mkldnn", "is_sparse", "is_sparse_csr", "is_quantized",
     "is_nested", "is_leaf", "itemsize", "nbytes", "names", "name", "has_names", "grad", "grad_fn",
-    "dim_order", "is_pinned", "is_shared", "repr", "format",
+    "dim_order", "version", "is_pinned", "is_shared", "repr", "format",
 )  # fmt: skip
 def description(call: Call, *_args: Any, **_kwargs: Any) -> None:
     """A property of the tensor that is no value of it."""
     return
 
 
+def is_description(entry: Entry | None) -> bool:
+    """Whether an operation only asks for a property."""
+    return entry is not None and entry.function is description
+
+
+def is_leak(entry: Entry | None) -> bool:
+    """Whether an operation takes values out of PyTorch, so that it is not even to be run."""
+    return entry is not None and entry.function is leak
+
+
 @rule("item", "tolist", "numpy", "array", "index", "complex", "is_nonzero", "equal", "allclose")
 def leak(call: Call, *_args: Any, **_kwargs: Any) -> None:
     """A number that Python gets hold of is lost to the map."""
-    raise call.refusal("it takes values that depend on the image out of PyTorch")
+    raise call.refusal(LEAK)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from filterscope.linear.errors import UnsupportedOperation
+from filterscope.linear.rules.local import Local, Pointwise
 from filterscope.linear.rules.table import Affine, Call, nonzero, rule
 
 ADVICE = (
@@ -18,10 +19,19 @@ ADVICE = (
 )
 
 
+_PRODUCTS = ("mul", "imul", "rmul", "multiply")
+
+
 def gated_product(call: Call) -> Affine | UnsupportedOperation:
     """The factor that is a gate keeps its value; the map is linear in the other one."""
     if len(call.inputs) == 1:
-        return Affine(call.again(), is_gate=all(call.gates), has_weights=call.name != "mul")
+        return Affine(
+            call.again(),
+            is_gate=all(call.gates),
+            has_weights=call.name not in _PRODUCTS,
+            own_gradient=True,
+            local=_pointwise(call, call.inputs[0]),
+        )
     if not call.options.freeze_gates:
         raise call.refusal(ADVICE)
     if len(call.inputs) != 2 or not any(call.gates):
@@ -30,7 +40,15 @@ def gated_product(call: Call) -> Affine | UnsupportedOperation:
     left, right = call.inputs
     frozen = right if call.gates[1] and not _smaller_gate(call) else left
     kept = left if frozen is right else right
-    return Affine(call.again(frozen=[frozen]), inputs=(kept,))
+    return Affine(call.again(frozen=[frozen]), inputs=(kept,), local=_pointwise(call, kept))
+
+
+def _pointwise(call: Call, kept: Tensor) -> Local | None:
+    """A product of elements, with one of them for each element of the output."""
+    if call.name not in _PRODUCTS or kept.shape != call.output.shape:
+        return None
+    left, right = (call.args + tuple(call.kwargs.values()))[:2]
+    return Pointwise(right if left is kept else left)
 
 
 def _smaller_gate(call: Call) -> bool:

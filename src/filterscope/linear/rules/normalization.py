@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from filterscope.linear.rules.table import Affine, Call, nonzero, rule
+from filterscope.linear.rules.table import Affine, Call, nonzero, rule, scaling
 
 
 @rule("batch_norm")
@@ -48,7 +49,7 @@ def _fixed(
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     scale = scale.view(shape)
-    return Affine(lambda x: x * scale, nonzero(shift.view(shape)))
+    return scaling(scale, nonzero(shift.view(shape)), own_gradient=True)
 
 
 @rule("group_norm")
@@ -101,6 +102,37 @@ def normalize(
         return total
 
     return _valued(call, input, _rescaled(call, input, rate, lambda x: x, along))
+
+
+@rule("norm", "vector_norm", "linalg_vector_norm")
+def length(
+    call: Call, input: Tensor, p: float | str | None = 2, dim: Any = None, keepdim: bool = False,
+    **settings: Any,
+) -> Affine:  # fmt: skip
+    """The Euclidean length, along the direction at the image; fit to be frozen as a gate."""
+    if {p, settings.get("ord", 2)} - {2, "fro", None}:
+        raise call.refusal(f"only lengths with p=2 are known, got p={p}")
+    axes = list(range(input.dim())) if dim is None else dim
+    size = torch.linalg.vector_norm(input, dim=axes, keepdim=True)
+    direction = input / torch.where(size > 0, size, 1)
+    return Affine(lambda x: (x * direction).sum(axes, keepdim=keepdim), is_gate=True)
+
+
+@rule("local_response_norm")
+def local_response_norm(
+    call: Call, input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Affine:
+    """By the power of neighbouring channels."""
+
+    def average(x: Tensor) -> Tensor:
+        lines = F.pad(x.flatten(2).transpose(1, 2), (size // 2, (size - 1) // 2))
+        return lines.unfold(2, size, 1).mean(-1).transpose(1, 2).reshape(x.shape)
+
+    base = k + alpha * average(input.square())
+    if call.options.norm_freeze != "none":
+        return scaling(base**-beta)
+    rate, drop = base**-beta, 2 * alpha * beta * input * base ** (-beta - 1)
+    return _valued(call, input, lambda x: x * rate - drop * average(input * x))
 
 
 def _own(

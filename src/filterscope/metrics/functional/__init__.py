@@ -6,6 +6,7 @@ from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
     from filterscope.metrics.functional._landmarks import peak_units
+    from filterscope.metrics.functional.agreement import GateAgreement, gate_agreement
     from filterscope.metrics.functional.class_means import class_mean_features
     from filterscope.metrics.functional.clusters import ClusterCentres, cluster_centres
     from filterscope.metrics.functional.correlation import (
@@ -82,6 +83,7 @@ __all__ = [
     "CategoryInstability",
     "ClusterCentres",
     "Entanglement",
+    "GateAgreement",
     "GateSimilarity",
     "GateStatistics",
     "ImageLocalization",
@@ -106,6 +108,7 @@ __all__ = [
     "confusion_matrix",
     "filter_class_entanglement",
     "filter_correlation",
+    "gate_agreement",
     "gate_filters",
     "gate_mi_overlap",
     "gate_similarity",
@@ -139,6 +142,7 @@ __getattr__, __dir__ = lazy_members(
         "CategoryInstability": f"{__name__}.instability",
         "ClusterCentres": f"{__name__}.clusters",
         "Entanglement": f"{__name__}.entanglement",
+        "GateAgreement": f"{__name__}.agreement",
         "GateSimilarity": f"{__name__}.similarity",
         "GateStatistics": f"{__name__}.gate",
         "ImageLocalization": f"{__name__}.localization_result",
@@ -163,6 +167,7 @@ __getattr__, __dir__ = lazy_members(
         "confusion_matrix": f"{__name__}.filter_removal",
         "filter_class_entanglement": f"{__name__}.entanglement",
         "filter_correlation": f"{__name__}.correlation",
+        "gate_agreement": f"{__name__}.agreement",
         "gate_filters": f"{__name__}.filter_removal",
         "gate_mi_overlap": f"{__name__}.gate",
         "gate_similarity": f"{__name__}.similarity",

@@ -1,0 +1,121 @@
+"""Spreading over pixels, and following height and width through a network."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from filterscope.linear import LinearInterpreter
+from filterscope.linear.spread import find_places, spread
+
+
+def shared_out(cells, height, width):
+    """By a grid so fine that each cell and each pixel is a whole number of its squares."""
+    h, w = cells.shape
+    fine = torch.zeros(math.lcm(h, height), math.lcm(w, width), dtype=cells.dtype)
+    tall, wide = fine.shape[0] // h, fine.shape[1] // w
+    for i in range(h):
+        for j in range(w):
+            fine[i * tall : (i + 1) * tall, j * wide : (j + 1) * wide] = cells[i, j] / tall / wide
+    tall, wide = fine.shape[0] // height, fine.shape[1] // width
+    return fine.reshape(height, tall, width, wide).sum((1, 3))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (7, 9), (14, 6)])
+def test_cells_are_shared_by_area(size, random_image) -> None:
+    values = random_image(2, 3, *size)
+    found = spread(values, (1, 2), (7, 6))
+    for one, map_ in zip(found, values, strict=True):
+        torch.testing.assert_close(one, shared_out(map_.sum(0), 7, 6), rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(found.sum((1, 2)), values.sum((1, 2, 3)))
+
+
+def test_other_layouts_and_none(random_image) -> None:
+    values = random_image(2, 3, 4, 5)
+    expected = spread(values, (1, 2), (8, 5))
+    assert torch.equal(spread(values.permute(0, 2, 3, 1), (0, 1), (8, 5)), expected)
+    assert torch.equal(spread(values.permute(0, 3, 1, 2), (2, 0), (8, 5)), expected)
+    torch.testing.assert_close(
+        spread(values, None, (2, 2)), (values.sum((1, 2, 3)) / 4)[:, None, None].expand(2, 2, 2)
+    )
+
+
+class Layouts(nn.Module):
+    """Values in many layouts, all sizes equal, so that no shape tells them apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(4, 4, 1)
+        self.mix = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.stem(x)
+        last = x.permute(0, 2, 3, 1)
+        last = self.mix(F.layer_norm(last, (4,)) + 0.5)  # (N, h, w, C)
+        turned = F.relu(last.transpose(1, 2)) + 0.25  # (N, w, h, C)
+        x = turned.permute(0, 3, 2, 1)
+        x = x.view(-1, 2, 2, 4, 4).transpose(1, 2).reshape(-1, 4, 4, 4)  # shuffled channels
+        x = torch.cat([x[:, 2:], x[:, :2]], 1) * 2 - 1
+        tokens = x.flatten(2).transpose(1, 2) + 3  # (N, h w, C)
+        return self.head(tokens.mean(1))
+
+
+def test_height_and_width_are_followed(randomised, random_image) -> None:
+    interpreter = LinearInterpreter(randomised(Layouts()), random_image(1, 4, 4, 4))
+    program = interpreter._program
+    places = find_places(program, interpreter.images)
+    found = [
+        (program.steps[k].name, places[program.steps[k].outputs[0]].axes) for k in program.offsets()
+    ]
+    assert found == [
+        ("conv2d", (2, 3)), ("layer_norm", (1, 2)), ("add", (1, 2)), ("linear", (1, 2)),
+        ("add", (2, 1)), ("sub", (2, 3)), ("add", None), ("linear", None),
+    ]  # fmt: skip
+
+
+class Moves(nn.Module):
+    def __init__(self, move) -> None:
+        super().__init__()
+        self.move = move
+
+    def forward(self, x):
+        return (self.move(x) + 1).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("move", "axes"),
+    [
+        (lambda x: x[0], (1, 2)),
+        (lambda x: x[:, 0], (1, 2)),
+        (lambda x: x[:, :, 1:-1, 2:], (2, 3)),
+        (lambda x: x.mean(1), (1, 2)),
+        (lambda x: x.flip(2), (2, 3)),
+        (lambda x: x.chunk(2, 1)[1], (2, 3)),
+        (lambda x: F.pad(x, (1, 1, 1, 1)), (2, 3)),
+        (lambda x: F.max_pool2d(x, 2), (2, 3)),
+        (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), (2, 3)),
+        (lambda x: x.amax(1), (1, 2)),
+        (lambda x: x.mT, (3, 2)),
+        (lambda x: F.avg_pool2d(x.mT, 2), (3, 2)),
+        (lambda x: torch.relu(x) + x.mean((2, 3), keepdim=True), (2, 3)),
+        # no longer two axes of their own, or ones that cannot be told
+        (lambda x: x.flatten(2), None),
+        (lambda x: x.roll(1, 2), None),
+        (lambda x: x.mean(3), None),
+        (lambda x: torch.cat([x, x], 2), None),
+        (lambda x: x + x.mT, None),
+        (lambda x: F.max_pool2d(x.permute(0, 2, 3, 1), 1), None),
+        (lambda x: x @ torch.ones(4, 4, dtype=x.dtype), None),
+    ],
+)
+def test_moves(move, axes, random_image) -> None:
+    network = Moves(lambda x: move(x)[None] if move(x).dim() == 3 else move(x))
+    interpreter = LinearInterpreter(network, random_image(1, 4, 4, 4))
+    program = interpreter._program
+    shift = 1 if move(interpreter.images).dim() == 3 else 0
+    (position,) = program.offsets()
+    found = find_places(program, interpreter.images)[program.steps[position].outputs[0]].axes
+    assert found == (axes and (axes[0] + shift, axes[1] + shift))
