@@ -22,7 +22,7 @@ CASES = (
     ("AlexNet, last map", alexnet, "features.11", 27),
     ("AlexNet, second convolution", alexnet, "features.4", 27),
     ("ResNet-18, second stage", resnet18, "layer2", 36),
-    ("VGG-16, last map", vgg16, "features.29", 72),
+    ("VGG-16, last map", vgg16, "features.29", 45),
 )
 
 
