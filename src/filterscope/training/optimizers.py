@@ -67,7 +67,7 @@ def make_optimizers(network: Network, settings: TrainSettings, gate_lr: float) -
     if not trained:
         raise ValueError("`freeze` leaves no parameter to train")
     gated = None
-    alternates = settings.method == "gated" and settings.scheme == "alternate"
+    alternates = settings.has_gate and settings.scheme == "alternate"
     if alternates and (settings.gated_lr is not None or settings.gated_freeze):
         left_alone = {id(p) for p in ungated_parameters(classifier, settings)}
         free = [p for p in trained if id(p) not in left_alone]
