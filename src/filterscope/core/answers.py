@@ -1,9 +1,9 @@
 """What logits say: scores and probabilities of classes, losses, and wrong answers.
 
 A network that tells one category from everything else may have a single logit. Its sign is the
-answer, and the logistic loss belongs to it. Such a logit f counts as the pair of scores (0, f) of
-the classes "not it" and "it": the larger score is then the answer by sign, their softmax the
-logistic function, and their cross entropy the logistic loss.
+answer, and the logistic loss belongs to it. Such a logit f counts as the pair of scores
+(-f / 2, f / 2) of the classes "not it" and "it": the larger score is then the answer by sign,
+their softmax the logistic function, and their cross entropy the logistic loss.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def class_scores(logits: Tensor) -> Tensor:
         logits: (N, C), or (N, 1) for one category against everything else.
 
     Returns:
-        The logits as they are, or the pairs (0, f), (N, 2).
+        The logits as they are, or the pairs (-f / 2, f / 2), (N, 2).
 
     Example:
         >>> class_scores(torch.tensor([[2.0], [-1.0]])).argmax(1)
@@ -33,7 +33,7 @@ def class_scores(logits: Tensor) -> Tensor:
     """
     if logits.dim() != 2 or logits.shape[1] != 1:
         return logits
-    return torch.cat([torch.zeros_like(logits), logits], dim=1)
+    return torch.cat([-logits, logits], dim=1) / 2
 
 
 def class_rows(weight: Tensor) -> Tensor:
@@ -43,14 +43,14 @@ def class_rows(weight: Tensor) -> Tensor:
         weight: Weights (C, K) or biases (C,), with C = 1 for one category against everything else.
 
     Returns:
-        As they are, or with a row of zeros before the only one.
+        As they are, or the rows of `class_scores` for the only one.
 
     Example:
         >>> class_rows(torch.tensor([[2.0, 3.0]]))
-        tensor([[0., 0.],
-                [2., 3.]])
+        tensor([[-1.0000, -1.5000],
+                [ 1.0000,  1.5000]])
     """
-    return torch.cat([torch.zeros_like(weight), weight]) if len(weight) == 1 else weight
+    return torch.cat([-weight, weight]) / 2 if len(weight) == 1 else weight
 
 
 def class_probabilities(logits: Tensor, kind: TaskLoss = "softmax") -> Tensor:

@@ -47,16 +47,22 @@ def add_templates(
     side = dataset.transform.image_size
     options = settings.templates().to_options()
     shape = options.pop("shape")
-    return add_part_templates(
-        model,
-        layers or (layer,),
-        dataset.categories,
-        shape,
-        class_shares=category_shares(dataset),
-        class_statistic=settings.filter_statistic,
-        example_input=torch.zeros(1, 3, side, side),
-        **options,
-    )
+    try:
+        return add_part_templates(
+            model,
+            layers or (layer,),
+            dataset.categories,
+            shape,
+            class_shares=category_shares(dataset),
+            class_statistic=settings.filter_statistic,
+            example_input=torch.zeros(1, 3, side, side),
+            **options,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"part templates do not fit {settings.model} at an `image_size` of {side} (choose it, "
+            f"or `mask_layers`): {error}"
+        ) from error
 
 
 def category_shares(dataset: ImageDataset) -> list[float] | None:
