@@ -36,6 +36,8 @@ _CAME_LATER = {
     "task_loss": None,
     "category_factors": "none",
     "decay_epochs": None,
+    "bias_rate": 1.0,
+    "bias_decay": True,
 }
 
 

@@ -45,20 +45,22 @@ def add_templates(
     if not layers and isinstance(model, PartNetwork):
         layers = part_layers(model, settings.second_mask)
     side = dataset.transform.image_size
-    options = settings.templates().to_options()
-    shape = options.pop("shape")
     try:
         return add_part_templates(
             model,
             layers or (layer,),
             dataset.categories,
-            shape,
+            settings.template,
             class_shares=category_shares(dataset),
             class_statistic=settings.filter_statistic,
             example_input=torch.zeros(1, 3, side, side),
-            **options,
+            space=settings.space,
+            beta=settings.beta,
+            gamma=settings.gamma,
+            mu=settings.mu,
+            learn_beta=settings.learn_beta,
         )
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # a pool that has nothing left raises the latter
         raise ValueError(
             f"part templates do not fit {settings.model} at an `image_size` of {side} (choose it, "
             f"or `mask_layers`): {error}"

@@ -84,6 +84,8 @@ class TrainSettings:
         momentum: Momentum (sgd only).
         nesterov: Nesterov momentum (sgd only).
         weight_decay: Weight decay of the weights; the gate never has any.
+        bias_rate: Learning rate of biases, in that of the weights.
+        bias_decay: Whether weight decay acts on biases, too.
         schedule: How the learning rate of the weights falls.
         warmup_lr_epochs: Epochs in which the learning rate first rises linearly.
         milestones: Shares of the epochs at which multistep multiplies the rate by 0.1.
@@ -156,6 +158,8 @@ class TrainSettings:
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 1e-4
+    bias_rate: float = 1.0
+    bias_decay: bool = True
     schedule: Literal["cosine", "multistep", "logspace", "constant"] = "cosine"
     warmup_lr_epochs: float = 0.0
     milestones: tuple[float, ...] = (0.4, 0.6, 0.8)
@@ -177,7 +181,7 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise ValueError(f"`{name}` must be at least {least}, got {value!r}")
-        for name in ("lr", "gate_lr", "gated_lr"):
+        for name in ("lr", "bias_rate", "gate_lr", "gated_lr"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"`{name}` must be above 0, got {value!r}")
