@@ -12,11 +12,8 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from filterscope.core.files import write_json
-from filterscope.core.pretrained import write_tensors
 from filterscope.data import ImageDataset, batches, class_weights, load_dataset, num_batches
 from filterscope.gates import GatedClassifier
-from filterscope.runs.environment import describe_environment
 from filterscope.runs.folder import Row, RunFolder
 from filterscope.runs.load import dataset_arguments
 from filterscope.runs.processes import launch, make_fabric, quiet
@@ -34,7 +31,7 @@ from filterscope.training.optimizers import (
     set_learning_rate,
     ungated_parameters,
 )
-from filterscope.training.part_training import FilterLosses, describe_parts
+from filterscope.training.part_training import FilterLosses
 from filterscope.training.progress import ConsoleReporter, Reporter, Silent
 from filterscope.training.schedule import (
     CategoryFactors,
@@ -47,6 +44,7 @@ from filterscope.training.schedule import (
 )
 from filterscope.training.settings import TrainSettings
 from filterscope.training.testing import path_sums
+from filterscope.training.writing import dataset_notes, write_description, write_weights
 
 
 def train(
@@ -129,19 +127,6 @@ def _train_process(
         loop.run(reporter)
 
 
-def dataset_notes(dataset: ImageDataset) -> list[str]:
-    """Say what was loaded."""
-    side = dataset.transform.image_size
-    notes = [
-        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, "
-        f"{len(dataset.classes)} classes, {side} x {side} pixels"
-    ]
-    if dataset.unreadable:
-        first = ", ".join(str(path) for path, _ in dataset.unreadable[:3])
-        notes.append(f"{len(dataset.unreadable)} images are unreadable and left out: {first}")
-    return [*notes, *dataset.mask_notes, *dataset.landmark_notes]
-
-
 class _Loop:
     """One process's part of a run."""
 
@@ -201,7 +186,7 @@ class _Loop:
     def run(self, reporter: Reporter) -> None:
         """Train the epochs that are left and write what a finished run holds."""
         if self.fabric.is_global_zero:
-            self._describe()
+            write_description(self.folder, self.network, self.dataset, self.fabric, self.settings)
         for epoch in range(len(self.rows), self.settings.epochs):
             start = time.perf_counter()
             trained = self._train_epoch(epoch, reporter)
@@ -217,7 +202,7 @@ class _Loop:
                 self.folder.write_metrics(self.rows)
             reporter.epoch_finished(row)
         if self.fabric.is_global_zero:
-            self._write_weights()
+            write_weights(self.folder, self.network)
         self.fabric.barrier()
 
     def _train_epoch(self, epoch: int, reporter: Reporter) -> Row:
@@ -349,34 +334,6 @@ class _Loop:
         if self.fabric.world_size > 1:
             for buffer in self.network.module.buffers():
                 torch.distributed.broadcast(buffer, src=0)
-
-    def _describe(self) -> None:
-        gate, parts = self.network.gate, self.network.parts
-        write_json(
-            self.folder.classes,
-            {
-                "classes": list(self.dataset.classes),
-                "layer": self.network.layer,
-                "rectified": self.network.rectified,
-                "num_logits": self.network.num_logits,
-                "task_loss": self.network.task_loss,
-                "parts": None if parts is None else describe_parts(parts, self.dataset),
-                "density_bound": None if gate is None else gate.density_bound,
-                "transform": self.dataset.transform.to_dict(),
-            },
-        )
-        environment = describe_environment(self.fabric.device)
-        write_json(
-            self.folder.environment,
-            {**environment, "processes": self.fabric.world_size, "seed": self.settings.seed},
-        )
-
-    def _write_weights(self) -> None:
-        if self.network.gate is not None:
-            write_tensors(self.folder.gate, self.network.gate.state_dict())
-        if self.network.parts is not None:
-            write_tensors(self.folder.parts, self.network.parts.templates.state_dict())
-        write_tensors(self.folder.weights, self.network.classifier.state_dict())
 
 
 def _mixed_seed(*parts: int) -> int:
