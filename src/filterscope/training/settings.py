@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
-
-if TYPE_CHECKING:  # the flags are told without torch
-    from filterscope.parts.settings import TemplateSettings
+from typing import Any, Literal, get_args
 
 Method = Literal["standard", "gated", "parts", "gated-parts"]
 Scheme = Literal["alternate", "joint"]
@@ -204,7 +201,7 @@ class TrainSettings:
         if not 0 < self.beta_rate <= 1:
             raise ValueError(f"`beta_rate` must lie in (0, 1], got {self.beta_rate!r}")
         if self.has_parts:
-            self.templates()
+            self._check_templates()
 
     @property
     def has_gate(self) -> bool:
@@ -216,15 +213,11 @@ class TrainSettings:
         """Whether the network has part templates."""
         return "parts" in self.method
 
-    def templates(self) -> TemplateSettings:
-        """The part templates.
-
-        Raises:
-            ValueError: Templates that cannot be.
-        """
+    def _check_templates(self) -> None:
+        # imported here alone: the flags are told without torch
         from filterscope.parts.settings import TemplateSettings
 
-        return TemplateSettings(
+        TemplateSettings(
             shape=self.template,
             space=self.space,
             beta=self.beta,
