@@ -29,6 +29,7 @@ bench: .install-dev.stamp
 	$(BIN)/python benchmarks/localization.py
 	$(BIN)/python benchmarks/grad_map.py
 	$(BIN)/python benchmarks/linear.py
+	$(BIN)/python benchmarks/parts.py
 
 docs: .install-dev.stamp
 	$(BIN)/mkdocs build --strict

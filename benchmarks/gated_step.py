@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import torch
 
+from filterscope.data import load_dataset
 from filterscope.training import TrainSettings
-from filterscope.training.losses import step_loss
+from filterscope.training.losses import Objective, step_loss
 from filterscope.training.network import build_network
 from filterscope.training.optimizers import make_optimizers
 from filterscope.training.schedule import Phase
@@ -24,7 +25,7 @@ SETTINGS = TrainSettings(method="gated", warmup=0)
 
 def stepper(phase: Phase) -> Callable[[], None]:
     """One step of the training loop, in the given phase, on a network of its own."""
-    network = copy.deepcopy(build_network(SETTINGS, 10, SIDE))
+    network = copy.deepcopy(build_network(SETTINGS, load_dataset("digits", image_size=SIDE)))
     network.module.to(memory_format=torch.channels_last)
     optimizers = make_optimizers(network, SETTINGS, gate_lr=0.01)
     images = torch.randn(BATCH, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
@@ -34,7 +35,7 @@ def stepper(phase: Phase) -> Callable[[], None]:
 
     def step() -> None:
         network.module.zero_grad(set_to_none=True)
-        loss = step_loss(network.module, gate, phase, images, labels, SETTINGS, None)
+        loss = step_loss(network.module, gate, phase, images, labels, SETTINGS, Objective())
         loss.total.backward()
         for optimizer in optimizers.stepping(phase):
             optimizer.step()

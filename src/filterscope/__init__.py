@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from filterscope import attacks, linear, maps, metrics
     from filterscope.gates import ClassGate, GatedClassifier, fixed_gate, gate_penalty
     from filterscope.linear import LinearInterpreter, pixel_discussion, pixel_votes
+    from filterscope.parts import (
+        PartTemplateConv2d,
+        add_part_templates,
+        part_losses,
+        part_templates,
+    )
     from filterscope.runs import from_pretrained, load_run
 
 __version__ = "0.1.0"
@@ -19,7 +25,9 @@ __all__ = [
     "ClassGate",
     "GatedClassifier",
     "LinearInterpreter",
+    "PartTemplateConv2d",
     "__version__",
+    "add_part_templates",
     "attacks",
     "fixed_gate",
     "from_pretrained",
@@ -28,6 +36,8 @@ __all__ = [
     "load_run",
     "maps",
     "metrics",
+    "part_losses",
+    "part_templates",
     "pixel_discussion",
     "pixel_votes",
 ]
@@ -38,6 +48,8 @@ __getattr__, __dir__ = lazy_members(
         "ClassGate": f"{__name__}.gates.gate",
         "GatedClassifier": f"{__name__}.gates.classifier",
         "LinearInterpreter": f"{__name__}.linear.interpreter",
+        "PartTemplateConv2d": f"{__name__}.parts.convolution",
+        "add_part_templates": f"{__name__}.parts.surgery",
         "attacks": f"{__name__}.attacks",
         "fixed_gate": f"{__name__}.gates.fixed",
         "from_pretrained": f"{__name__}.runs",
@@ -46,6 +58,8 @@ __getattr__, __dir__ = lazy_members(
         "load_run": f"{__name__}.runs",
         "maps": f"{__name__}.maps",
         "metrics": f"{__name__}.metrics",
+        "part_losses": f"{__name__}.parts.losses",
+        "part_templates": f"{__name__}.parts.templates",
         "pixel_discussion": f"{__name__}.linear.discussion",
         "pixel_votes": f"{__name__}.linear.votes",
     },

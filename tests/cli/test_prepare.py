@@ -141,3 +141,47 @@ def test_help_names_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "voc-animals " in shown
     assert "masked-folder:PATH " in shown
+
+
+def write_cub(root: Path, box: str = "5 5 80 60") -> Path:
+    for name in ("images", "parts"):
+        (root / name).mkdir(parents=True)
+    (root / "neg").mkdir()
+    for i in range(1, 5):
+        Image.effect_noise((100, 80), 60).save(root / f"images/{i}.jpg")
+        Image.effect_noise((50, 50), 60).save(root / f"neg/{i}.jpg")
+    numbers = range(1, 5)
+    (root / "images.txt").write_text("\n".join(f"{i} {i}.jpg" for i in numbers))
+    (root / "train_test_split.txt").write_text("\n".join(f"{i} {i % 2}" for i in numbers))
+    (root / "bounding_boxes.txt").write_text("\n".join(f"{i} {box}" for i in numbers))
+    (root / "parts/part_locs.txt").write_text("\n".join(f"{i} 1 9 9 1" for i in numbers))
+    return root
+
+
+def test_parts_are_counted_printed_and_load(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = write_cub(tmp_path / "cub"), tmp_path / "cub-parts"
+    (source / "images/4.jpg").unlink()
+    assert main(["prepare", "cub-parts", str(source), str(out)]) == 0
+    shown = capsys.readouterr()
+    assert [line.split() for line in shown.out.splitlines()] == [
+        ["test/bird", "1"],
+        ["train/bird", "2"],
+        ["neg", "4"],
+        ["3", "landmarks"],
+        ["corrupt:", f"{source}/images/4.jpg:", "missing"],
+        [str(out)],
+    ]
+    assert len(load_dataset(f"part-folder:{out}").test) == 3
+
+
+def test_parts_that_are_all_too_small_or_settings_of_others_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_cub(tmp_path / "cub", box="5 5 20 20")
+    assert main(["prepare", "cub-parts", str(source), str(tmp_path / "out")]) != 0
+    assert "every object of" in capsys.readouterr().err
+    words = ["prepare", "cub-parts", str(source), str(tmp_path / "out"), "--size", "64"]
+    assert main(words) != 0
+    assert "`--size` and `--seed` are for voc-animals" in capsys.readouterr().err

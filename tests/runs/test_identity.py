@@ -19,6 +19,12 @@ OTHERWISE = {
     "momentum": 0.5, "nesterov": False, "weight_decay": 0.0, "schedule": "constant",
     "warmup_lr_epochs": 1.0, "milestones": (0.5,), "clock": "own", "gate_lr": 0.5,
     "gated_lr": 0.5, "gated_freeze": (), "gradient_norms": True, "precision": "bf16-mixed",
+    "repeat": False, "official_leaky_split": True, "task_loss": "logistic", "template": "l2",
+    "space": "index", "beta": 3.0, "gamma": 3.0, "mu": "centroid", "learn_beta": True,
+    "beta_rate": 0.5, "mask_layers": ("layer2",), "second_mask": "before_pool",
+    "filter_statistic": "sum", "filter_loss": "paper", "filter_weight": 0.5,
+    "filter_schedule": "constant", "category_factors": "official", "decay_epochs": 5,
+    "bias_rate": 2.0, "bias_decay": False,
     "seed": 9, "device": "cuda", "devices": 7, "compile": True, "workers": 0,
 }  # fmt: skip
 CIRCUMSTANCES = {
@@ -27,6 +33,12 @@ CIRCUMSTANCES = {
 GATE_ONLY = {
     "scheme", "warmup", "period", "gated_epochs", "lambda1", "lambda2", "psi", "density_bound",
     "fixed_gate", "gate_lr", "gated_lr", "gated_freeze", "clock",
+}  # fmt: skip
+
+
+PARTS_ONLY = {
+    "template", "space", "beta", "gamma", "mu", "learn_beta", "beta_rate", "mask_layers",
+    "second_mask", "filter_statistic", "filter_loss", "filter_weight", "filter_schedule",
 }  # fmt: skip
 
 
@@ -51,13 +63,30 @@ def test_every_setting_is_looked_at() -> None:
 @pytest.mark.parametrize("name", OTHERWISE)
 def test_a_gated_run_is_defined_by_all_but_seed_and_circumstances(name: str) -> None:
     base = dataclasses.replace(GATED, batch_size=126)
-    assert same(base, changed(base, name)) == (name in CIRCUMSTANCES | {"seed"})
+    assert same(base, changed(base, name)) == (name in CIRCUMSTANCES | PARTS_ONLY | {"seed"})
+
+
+@pytest.mark.parametrize("name", sorted(OTHERWISE.keys() - {"method"}))
+def test_a_run_with_part_templates_is_defined_by_them(name: str) -> None:
+    base = dataclasses.replace(STANDARD, method="parts", batch_size=126)
+    if name == "space":  # slopes are learned in the normalized space alone
+        base = dataclasses.replace(base, learn_beta=False)
+    assert same(base, changed(base, name)) == (name in CIRCUMSTANCES | GATE_ONLY | {"seed"})
+
+
+def test_a_run_made_before_a_setting_was_there_is_the_same_experiment() -> None:
+    config = STANDARD.to_dict()
+    later = {"repeat", "official_leaky_split", "task_loss", "category_factors", "decay_epochs"}
+    later |= PARTS_ONLY | {"bias_rate", "bias_decay"}
+    old = {name: value for name, value in config.items() if name not in later}
+    assert settings_digest(old) == settings_digest(config)
 
 
 @pytest.mark.parametrize("name", sorted(OTHERWISE.keys() - {"method"}))
 def test_a_standard_run_is_not_defined_by_a_gate_that_it_has_not(name: str) -> None:
     base = dataclasses.replace(STANDARD, batch_size=126)
-    assert same(base, changed(base, name)) == (name in CIRCUMSTANCES | GATE_ONLY | {"seed"})
+    unused = CIRCUMSTANCES | GATE_ONLY | PARTS_ONLY | {"seed"}
+    assert same(base, changed(base, name)) == (name in unused)
 
 
 def test_the_digest_is_short_and_does_not_hang_on_order_or_kind_of_list() -> None:

@@ -47,7 +47,7 @@ def test_the_transform_is_the_publishers_unless_told() -> None:
         std=(1, 1, 1),
     )  # fmt: skip
     assert told.transform.to_dict() == {
-        "image_size": 16, "resize": 18, "mean": (0, 0, 0), "std": (1, 1, 1)
+        "image_size": 16, "resize": 18, "mean": (0, 0, 0), "std": (1, 1, 1), "stretch": False
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,37 @@ def test_metrics_of_one_checkpoint_are_equal_for_one_and_two_processes(tmp_path:
     for name, array in one.arrays.items():
         assert array.shape == two.arrays[name].shape
         assert array == pytest.approx(two.arrays[name], abs=1e-5, nan_ok=True), name
+
+
+PARTS = TrainSettings(
+    method="gated-parts", scheme="joint", model="resnet20", image_size=24, repeat=False, epochs=2,
+    warmup=0, batch_size=8, lr=0.02, learn_beta=True, mu="centroid", filter_loss="official",
+    device="cpu", workers=0,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_templates_learn_the_same_on_all_ranks(tmp_path: Path, blobs: Callable[..., str]) -> None:
+    settings = dataclasses.replace(PARTS, data=blobs("bird", "cow", "dog"), devices=2)
+    first, second = run_processes(settings, tmp_path / "run", own_network=False)
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+    assert int(first["model.templates.0.batches"]) == 2 * 3
+    assert load_run(tmp_path / "run").parts is not None
+
+
+@pytest.mark.slow
+def test_masked_networks_of_one_and_two_processes_agree(
+    tmp_path: Path, blobs: Callable[..., str]
+) -> None:
+    # the filter losses are of each process's own images, so they are left out of the comparison:
+    # the task's gradients through the masks, the statistics and the slopes are those of one
+    one = dataclasses.replace(
+        PARTS, data=blobs("bird", "cow", "dog"), method="parts", filter_weight=0.0
+    )
+    (single,) = run_processes(one, tmp_path / "one", own_network=True)
+    two = dataclasses.replace(one, devices=2)
+    shared, _ = run_processes(two, tmp_path / "two", own_network=True)
+    assert single.keys() == shared.keys()
+    for name in single:
+        torch.testing.assert_close(shared[name], single[name], atol=1e-5, rtol=1e-4)

@@ -22,6 +22,7 @@ from filterscope.training import TrainSettings, loop, train
 from filterscope.training.network import build_network
 from filterscope.training.optimizers import make_optimizers, ungated_parameters
 
+DIGITS = load_dataset("digits", limit=20, limit_test=10)
 LR, LAMBDA1, LAMBDA2 = 0.05, 3.0, 1e-2
 # One step: plain gradient descent on one batch.
 STEP = TrainSettings(
@@ -47,7 +48,7 @@ def gradients(
     settings: TrainSettings, *, gated: float
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Start weights of the run, and the gradients of CE(standard) + gated lambda1 CE(gated)."""
-    net = build_network(settings, 10, 16).module
+    net = build_network(settings, DIGITS).module
     start = {name: p.detach().clone() for name, p in net.model.named_parameters()}
     images, labels = first_batch(settings)
     features: list[Tensor] = []
@@ -132,7 +133,7 @@ def test_standard_warmup_epochs_train_everything(tmp_path: Path) -> None:
 def test_frozen_parts_need_no_taking_back(tmp_path: Path) -> None:
     frozen = dataclasses.replace(STEP, freeze=("linear",))
     ours = load_file(train(frozen, tmp_path / "run") / "model.safetensors")
-    start = dict(build_network(frozen, 10, 16).classifier.named_parameters())
+    start = dict(build_network(frozen, DIGITS).classifier.named_parameters())
     assert torch.equal(ours["linear.weight"], start["linear.weight"])
     assert not torch.equal(ours["conv1.weight"], start["conv1.weight"])
 
@@ -195,21 +196,21 @@ def test_a_network_without_layers_has_no_head() -> None:
 def test_the_alternate_scheme_leaves_the_parts_alone_in_gated_steps(tmp_path: Path) -> None:
     settings = dataclasses.replace(STEP, scheme="alternate", period=1, gated_epochs=1)
     ours = load_file(train(settings, tmp_path / "run") / "model.safetensors")
-    start = dict(build_network(settings, 10, 16).classifier.named_parameters())
+    start = dict(build_network(settings, DIGITS).classifier.named_parameters())
     for name in ("linear.weight", "linear.bias"):
         assert torch.equal(ours[name], start[name])
     assert not torch.equal(ours["conv1.weight"], start["conv1.weight"])
 
 
 def test_the_alternate_scheme_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = build_network(dataclasses.replace(STEP, scheme="alternate"), 10, 16)
+    network = build_network(dataclasses.replace(STEP, scheme="alternate"), DIGITS)
     settings = dataclasses.replace(STEP, scheme="alternate")
     optimizers = make_optimizers(network, settings, 0.1)
     trained = {id(p) for group in optimizers.gated_weights.param_groups for p in group["params"]}
     left_out = {id(p) for p in network.classifier.linear.parameters()}
     everything = {id(p) for p in network.classifier.parameters()}
     assert trained == everything - left_out
-    joint = make_optimizers(build_network(STEP, 10, 16), STEP, 0.1)
+    joint = make_optimizers(build_network(STEP, DIGITS), STEP, 0.1)
     assert joint.gated_weights is None
 
 

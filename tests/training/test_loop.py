@@ -34,8 +34,11 @@ def set_up(**changes: object) -> TrainSettings:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    gate = load_file(folder / "gate.safetensors") if (folder / "gate.safetensors").exists() else {}
-    return {**load_file(folder / "model.safetensors"), **gate}
+    found = load_file(folder / "model.safetensors")
+    for name in ("gate.safetensors", "parts.safetensors"):
+        if (folder / name).exists():
+            found |= load_file(folder / name)
+    return found
 
 
 def same_bits(one: Path, other: Path) -> bool:
@@ -116,10 +119,20 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    whole = train(set_up(epochs=6), tmp_path / "whole")
+@pytest.mark.parametrize("method", ["gated", "gated-parts"])
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, method: str) -> None:
+    settings = set_up(epochs=6, method=method, learn_beta=True, mu="centroid")
+    whole = train(settings, tmp_path / "whole")
     cut = tmp_path / "cut"
-    words = ["--method=gated", "--epochs=6", "--warmup=1", "--period=2", "--gated_epochs=1"]
+    words = [
+        f"--method={method}",
+        "--learn_beta",
+        "--mu=centroid",
+        "--epochs=6",
+        "--warmup=1",
+        "--period=2",
+        "--gated_epochs=1",
+    ]
     words += ["--limit=96", "--limit_test=40", "--batch_size=32", "--lambda2=1e-2"]
     command = [sys.executable, "-c", "from filterscope.cli import main; raise SystemExit(main())"]
     command += ["train", *words, f"--out={cut}", "--evaluate=false"]
@@ -131,7 +144,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     time.sleep(random.uniform(0, 1.0))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    train(set_up(epochs=6), cut, resume=True)
+    train(settings, cut, resume=True)
     assert same_bits(whole, cut)
     assert rows_without_time(whole) == rows_without_time(cut)
 
@@ -254,8 +267,11 @@ def test_mixed_precision_keeps_the_gate_in_float32(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_network_trains_and_its_weights_load_anywhere(tmp_path: Path) -> None:
-    settings = set_up(epochs=1, scheme="joint", warmup=0, limit=64)
+@pytest.mark.parametrize("method", ["gated", "gated-parts"])
+def test_a_compiled_network_trains_and_its_weights_load_anywhere(
+    tmp_path: Path, method: str
+) -> None:
+    settings = set_up(epochs=1, scheme="joint", warmup=0, limit=64, method=method)
     folder = train(dataclasses.replace(settings, compile=True), tmp_path / "run")
     plain = train(settings, tmp_path / "plain")
     ours, theirs = weights(folder), weights(plain)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from filterscope.core.answers import class_scores
 from filterscope.core.contexts import evaluating
 
 
@@ -78,6 +79,7 @@ def _loss_gradient(
         if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(images):
             given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(f"`model` must give logits ({len(images)}, C), got {given}")
+        logits = class_scores(logits)
         if not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
             raise ValueError(
                 f"`labels` must lie in [0, {logits.shape[1] - 1}], "

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from filterscope.cli.parser import Parser
 from filterscope.core.names import unknown_name
 
 if TYPE_CHECKING:
-    from filterscope.data import PreparationReport
+    from collections.abc import Callable
 
-WHAT = ("voc-animals",)
+    from filterscope.data import PartPreparationReport, PreparationReport
+
+WHAT = ("voc-animals", "voc-parts", "cub-parts", "ilsvrc-parts")
+_SIZE = 128
 _SHOWN = 10
 
 
@@ -21,21 +25,37 @@ def run(words: Sequence[str]) -> int:
     parser = Parser(
         "prepare",
         "Build a data set from its official archives. voc-animals: one square picture for each "
-        "bird, cat, dog, cow, horse and sheep of PASCAL VOC 2010, with its mask from PASCAL-Part.",
+        "bird, cat, dog, cow, horse and sheep of PASCAL VOC 2010, with its mask from PASCAL-Part. "
+        "voc-parts, cub-parts and ilsvrc-parts: the objects of PASCAL-Part, CUB-200-2011 and "
+        "ILSVRC 2013 in their boxes, with landmarks of their parts, for part-folder:DESTINATION.",
     )
     parser.add_argument("what", type=str, help=", ".join(WHAT))
     parser.add_argument(
-        "source", type=str, help="folder with VOCdevkit/VOC2010 and Annotations_Part, unpacked"
+        "source", type=str, help="folder with the unpacked archives, as VOCdevkit/VOC2010"
     )
     parser.add_argument(
-        "destination", type=str, help="a new folder; $FILTERSCOPE_DATA/voc-animals is found by name"
+        "destination", type=str, help="a new folder; one in $FILTERSCOPE_DATA is found by name"
     )
-    parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
-    parser.add_argument("--seed", type=int, default=0, help="seed of training and test images")
+    parser.add_argument(
+        "--size", type=int, default=_SIZE, help="side of the pictures in pixels (voc-animals)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of training and test images (voc-animals)"
+    )
     arguments = parser.parse(words)
     if arguments.what not in WHAT:
         raise unknown_name("data set to prepare", arguments.what, WHAT)
+    parts = arguments.what != "voc-animals"
+    if parts and (arguments.size, arguments.seed) != (_SIZE, 0):
+        raise ValueError(f"`--size` and `--seed` are for voc-animals, not for {arguments.what}")
     try:
+        if parts:
+            print(
+                _parts_summary(
+                    _prepare_parts(arguments.what, arguments.source, arguments.destination)
+                )
+            )
+            return 0
         report = _prepare(
             arguments.source, arguments.destination, size=arguments.size, seed=arguments.seed
         )
@@ -48,11 +68,24 @@ def run(words: Sequence[str]) -> int:
 
 
 def _prepare(source: str, destination: str, *, size: int, seed: int) -> PreparationReport:
-    """Prepare under a progress bar on standard error."""
+    from filterscope.data import prepare_voc_animals
+
+    with _progress("photographs") as moved:
+        return prepare_voc_animals(source, destination, size=size, seed=seed, on_progress=moved)
+
+
+def _prepare_parts(what: str, source: str, destination: str) -> PartPreparationReport:
+    from filterscope.data import prepare_parts
+
+    with _progress("objects") as moved:
+        return prepare_parts(what, source, destination, on_progress=moved)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from filterscope.data import prepare_voc_animals
 
     console = Console(stderr=True)
     progress = Progress(
@@ -65,12 +98,12 @@ def _prepare(source: str, destination: str, *, size: int, seed: int) -> Preparat
         disable=not console.is_terminal,
     )
     with progress:
-        task = progress.add_task("photographs", total=None)
+        task = progress.add_task(what, total=None)
 
         def moved(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        return prepare_voc_animals(source, destination, size=size, seed=seed, on_progress=moved)
+        yield moved
 
 
 def _summary(report: PreparationReport) -> str:
@@ -84,9 +117,21 @@ def _summary(report: PreparationReport) -> str:
     lines.append(f"{'objects':<8}{totals}")
     lines.append(f"{'photos':<8}" + "".join(f"{report.images[split]:>8}" for split in splits))
     lines.append(f"{report.parts} masks of parts; {report.made} objects made, {report.kept} kept")
+    return "\n".join([*lines, *_left_out(report), str(report.destination)])
+
+
+def _parts_summary(report: PartPreparationReport) -> str:
+    """The objects of each category, and what was left out."""
+    lines = [f"{name:<16}{count:>8}" for name, count in sorted(report.counts.items())]
+    lines.append(f"{'neg':<16}{report.negatives:>8}")
+    lines.append(f"{report.landmarks} landmarks")
+    return "\n".join([*lines, *_left_out(report), str(report.destination)])
+
+
+def _left_out(report: PreparationReport | PartPreparationReport) -> list[str]:
+    lines: list[str] = []
     for title, entries in (("skipped", report.skipped), ("corrupt", report.corrupt)):
         lines += [f"{title}: {name}: {reason}" for name, reason in entries[:_SHOWN]]
         if len(entries) > _SHOWN:
             lines.append(f"{title}: {len(entries) - _SHOWN} more, see manifest.json")
-    lines.append(str(report.destination))
-    return "\n".join(lines)
+    return lines

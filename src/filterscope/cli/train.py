@@ -14,7 +14,9 @@ from filterscope.training.settings import TrainSettings
 
 def make_parser(defaults: dict[str, Any] | None = None) -> Parser:
     """Make the verb's parser; `defaults` are a preset's settings."""
-    parser = Parser("train", "Train a network, standard or gated, and write its run folder.")
+    parser = Parser(
+        "train", "Train a network: standard, gated, with part templates; write its run folder."
+    )
     parser.add_argument(
         "--preset", type=str | None, help="settings by name, see filterscope list presets"
     )
@@ -75,8 +77,9 @@ def parse(words: Sequence[str]) -> Any:
     if first.preset is None:
         return make_parser().parse(words)
     named = make_parser(preset(first.preset)).parse(silent)
-    # A recipe's baseline may differ in more than the method: look again once the method is known.
-    return make_parser(preset(first.preset, named.method)).parse(words)
+    # A recipe's baseline may differ in more than the method, and an architecture in more than its
+    # name: look again once both are known.
+    return make_parser(preset(first.preset, named.method, named.model)).parse(words)
 
 
 def default_folder(settings: TrainSettings) -> str:

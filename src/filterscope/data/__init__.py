@@ -6,6 +6,7 @@ from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
     from filterscope.data.batching import Batch, batches, num_batches
+    from filterscope.data.part_preparation import PartPreparationReport, prepare_parts
     from filterscope.data.registry import describe_dataset, list_datasets, load_dataset
     from filterscope.data.split import ImageDataset, Masks, Split, class_weights
     from filterscope.data.transform import Augmentation, Transform
@@ -16,6 +17,7 @@ __all__ = [
     "Batch",
     "ImageDataset",
     "Masks",
+    "PartPreparationReport",
     "PreparationReport",
     "Split",
     "Transform",
@@ -25,6 +27,7 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "num_batches",
+    "prepare_parts",
     "prepare_voc_animals",
 ]
 
@@ -35,6 +38,7 @@ __getattr__, __dir__ = lazy_members(
         "Batch": f"{__name__}.batching",
         "ImageDataset": f"{__name__}.split",
         "Masks": f"{__name__}.split",
+        "PartPreparationReport": f"{__name__}.part_preparation",
         "PreparationReport": f"{__name__}.voc",
         "Split": f"{__name__}.split",
         "Transform": f"{__name__}.transform",
@@ -44,6 +48,7 @@ __getattr__, __dir__ = lazy_members(
         "list_datasets": f"{__name__}.registry",
         "load_dataset": f"{__name__}.registry",
         "num_batches": f"{__name__}.batching",
+        "prepare_parts": f"{__name__}.part_preparation",
         "prepare_voc_animals": f"{__name__}.voc",
     },
 )

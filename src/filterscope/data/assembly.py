@@ -35,6 +35,8 @@ class Selection:
         seed: Of the held-out share and the limited choice.
         test_fraction: Share held out where there are no test images.
         max_unreadable: Share of unreadable images above which loading is refused.
+        repeat: Mirror and repeat training images with landmarks as published.
+        official_leaky_split: Divide images with landmarks as the authors' code does.
     """
 
     limit: int | None = None
@@ -42,6 +44,8 @@ class Selection:
     seed: int = 0
     test_fraction: float = 0.2
     max_unreadable: float = 0.01
+    repeat: bool = True
+    official_leaky_split: bool = False
 
     def divide(self, train: Files, test: Files | None) -> tuple[Files, Files]:
         """Hold out test images where there are none, and keep as many as wanted."""

@@ -143,19 +143,43 @@ def fit(
         crop: Side of the square.
         resample: Bilinear with antialiasing for photographs; masks take the nearest value.
     """
-    width, height = image.size
-    short = min(width, height)
-    if max(width, height) > 8 * short:  # what the cut drops anyway need not be scaled
-        left, top = (max(0, side - 8 * short) // 2 for side in image.size)
-        image = image.crop((left, top, width - left, height - top))
-        width, height = image.size
-    if min(width, height) != resize:
-        scale = resize / min(width, height)
-        size = (max(resize, round(width * scale)), max(resize, round(height * scale)))
+    box, size, (left, top) = _placement(*image.size, resize, crop)
+    if box != (0, 0, *image.size):
+        image = image.crop(box)
+    if size != image.size:
         image = image.resize(size, resample)
-        width, height = image.size
-    left, top = round((width - crop) / 2), round((height - crop) / 2)
     return image.crop((left, top, left + crop, top + crop))
+
+
+def fit_points(points: Tensor, size: tuple[int, int], resize: int, crop: int) -> Tensor:
+    """Tell where points of an image lie after `fit`.
+
+    Args:
+        points: (..., 2) float, x and y from the image's top left corner.
+        size: Width and height of the image before.
+        resize: As `fit` takes it.
+        crop: As `fit` takes it.
+
+    Returns:
+        (..., 2), x and y from the top left corner of the square, also outside it.
+    """
+    box, scaled, corner = _placement(*size, resize, crop)
+    before = torch.tensor([box[2] - box[0], box[3] - box[1]], dtype=points.dtype)
+    moved = (points - torch.tensor(box[:2])) * (torch.tensor(scaled) / before)
+    return moved - torch.tensor(corner)
+
+
+def _placement(
+    width: int, height: int, resize: int, crop: int
+) -> tuple[tuple[int, int, int, int], tuple[int, int], tuple[int, int]]:
+    """The box that is scaled, its size after that, and the corner of the square in it."""
+    short = min(width, height)
+    left, top = (max(0, side - 8 * short) // 2 for side in (width, height))
+    box = (left, top, width - left, height - top)  # what the cut drops anyway need not be scaled
+    width, height = box[2] - left, box[3] - top
+    scale = resize / short
+    size = (max(resize, round(width * scale)), max(resize, round(height * scale)))
+    return box, size, (round((size[0] - crop) / 2), round((size[1] - crop) / 2))
 
 
 def to_pixels(image: Image.Image) -> Tensor:

@@ -13,6 +13,7 @@ from filterscope.data import digits
 from filterscope.data.assembly import Selection, load_folder, load_masked_folder
 from filterscope.data.cifar import read_cifar
 from filterscope.data.loading import mask_notes
+from filterscope.data.part_dataset import load_part_folder
 from filterscope.data.split import ImageDataset, InMemory, Masks, Split, choose, hold_out
 from filterscope.data.transform import Augmentation, Transform
 from filterscope.data.voc_animals import load_voc_animals
@@ -25,8 +26,9 @@ _DATASETS = {
     "voc-animals": "six animals of PASCAL VOC 2010 with object masks; see `filterscope prepare`",
     "folder:PATH": "your images in class folders or zip files, with or without a test split",
     "masked-folder:PATH": "your images with object masks: PATH/images/CLASS and PATH/masks/CLASS",
+    "part-folder:PATH": "your images with landmarks: PATH/CATEGORY/landmarks.csv and PATH/neg",
 }
-_FOLDERS = ("folder:", "masked-folder:")
+_FOLDERS = ("folder:", "masked-folder:", "part-folder:")
 
 _CIFAR = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
@@ -55,6 +57,8 @@ def load_dataset(
     download: bool = False,
     test_fraction: float = 0.2,
     max_unreadable: float = 0.01,
+    repeat: bool = True,
+    official_leaky_split: bool = False,
 ) -> ImageDataset:
     """Load a data set.
 
@@ -72,6 +76,11 @@ def load_dataset(
         download: Fetch a missing data set from its official source.
         test_fraction: Share held out where there are no test images.
         max_unreadable: Share of unreadable images above which loading is refused.
+        repeat: For part-folder, mirror and repeat training images as published; otherwise each
+            comes once, and is mirrored at random.
+        official_leaky_split: For part-folder, divide as the authors' code does, with repetitions
+            on both sides and, for several categories, one object on both. For comparisons with
+            published numbers alone.
 
     Returns:
         The data set.
@@ -88,7 +97,11 @@ def load_dataset(
     """
     _refuse_below_one(image_size=image_size, limit=limit, limit_test=limit_test)
     folder = Path(root or os.environ.get("FILTERSCOPE_DATA") or "data")
-    selection = Selection(limit, limit_test, seed, test_fraction, max_unreadable)
+    if official_leaky_split and not name.startswith("part-folder:"):
+        raise ValueError(f"`official_leaky_split` is for part-folder:PATH, not for {name}")
+    selection = Selection(
+        limit, limit_test, seed, test_fraction, max_unreadable, repeat, official_leaky_split
+    )
     if name == "digits":
         return _load_digits(image_size, selection)
     if name in _CIFAR:
@@ -100,6 +113,8 @@ def load_dataset(
     kind = next((kind for kind in _FOLDERS if name.startswith(kind)), None)
     if kind == "folder:":
         return load_folder(name, _own_path(name, kind, folder), image_size, selection, check=True)
+    if kind == "part-folder:":
+        return load_part_folder(name, _own_path(name, kind, folder), image_size, selection)
     if kind is not None:
         return load_masked_folder(name, _own_path(name, kind, folder), image_size, selection)
     raise unknown_name("data set", name, _DATASETS, "filterscope list datasets")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -80,6 +80,10 @@ class Split:
         transform: The data set's.
         masks: Where the object is in each image, for data sets that say so.
         name: What the split is called in messages.
+        landmarks: (N, P, 2) float32: x and y of each part in pixels of the network's input, from
+            the top left corner, for data sets that say so. NaN where a part is missing, or where
+            an image has it more than once.
+        part_names: The P parts.
     """
 
     labels: Tensor
@@ -88,6 +92,8 @@ class Split:
     transform: Transform
     masks: Masks | None = None
     name: str = "this split"
+    landmarks: Tensor | None = None
+    part_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -134,7 +140,14 @@ class Split:
             names = self.images.names
             images = Streamed(tuple(names[i] for i in places.tolist()), self.images.read)
         told = tuple(self.names[i] for i in places.tolist())
-        return Split(self.labels[places], told, images, self.transform, name=self.name)
+        return replace(
+            self,
+            labels=self.labels[places],
+            names=told,
+            images=images,
+            masks=None,
+            landmarks=None if self.landmarks is None else self.landmarks[places],
+        )
 
     def class_counts(self, num_classes: int) -> Tensor:
         """Images of each class, (C,) int64."""
@@ -154,6 +167,8 @@ class ImageDataset:
         augmentation: Random changes of training images.
         unreadable: Files that were left out, each with the reason.
         mask_notes: Empty masks, masks without an image and the like, counted in words.
+        landmark_notes: Missing and repeated parts and the like, counted in words.
+        negative: The class of images that show none of the others, where there is one.
     """
 
     name: str
@@ -164,6 +179,35 @@ class ImageDataset:
     augmentation: Augmentation
     unreadable: tuple[tuple[str, str], ...] = ()
     mask_notes: tuple[str, ...] = ()
+    landmark_notes: tuple[str, ...] = ()
+    negative: str | None = None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The classes without the one of the negatives."""
+        return tuple(name for name in self.classes if name != self.negative)
+
+
+def joined(first: Split, second: Split) -> Split:
+    """Put the images of two splits of one data set into one, without their masks."""
+    images: InMemory | Streamed
+    if isinstance(first.images, InMemory) and isinstance(second.images, InMemory):
+        images = InMemory(torch.cat([first.images.pixels, second.images.pixels]))
+    elif isinstance(first.images, Streamed) and isinstance(second.images, Streamed):
+        images = replace(first.images, names=first.images.names + second.images.names)
+    else:
+        raise ValueError("`first` is in memory and `second` is not, or the other way round")
+    landmarks = None
+    if first.landmarks is not None and second.landmarks is not None:
+        landmarks = torch.cat([first.landmarks, second.landmarks])
+    return replace(
+        first,
+        labels=torch.cat([first.labels, second.labels]),
+        names=(*first.names, *second.names),
+        images=images,
+        masks=None,
+        landmarks=landmarks,
+    )
 
 
 def class_weights(labels: Tensor, num_classes: int) -> Tensor:

@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from filterscope.data.decode import fit, open_mask, open_rgb, to_pixels
+from filterscope.data.decode import fit, fit_points, open_mask, open_rgb, to_pixels
+from filterscope.data.points import inside_square, mirror_points
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -31,6 +32,8 @@ class Transform:
         resize: Shorter side before the cut; None keeps the whole shorter side.
         mean: Of each channel, in [0, 1]; ImageNet's by default.
         std: Of each channel.
+        stretch: Scale both sides to `image_size` instead, without a cut: the whole image is kept,
+            its aspect ratio is not.
 
     Example:
         >>> from PIL import Image
@@ -42,6 +45,7 @@ class Transform:
     resize: int | None = None
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    stretch: bool = False
 
     def __post_init__(self) -> None:
         if self.image_size < 1:
@@ -51,6 +55,10 @@ class Transform:
                 raise ValueError(f"`{name}` must be three numbers, got {numbers!r}")
         if not all(n > 0 for n in self.std):
             raise ValueError(f"`std` must be above 0, got {self.std}")
+        if not isinstance(self.stretch, bool):
+            raise ValueError(f"`stretch` must be True or False, got {self.stretch!r}")
+        if self.stretch and self.resize is not None:
+            raise ValueError("`resize` must be None with `stretch`, which makes no cut")
         if self.resize is not None and self.resize < self.image_size:
             raise ValueError(
                 f"`resize` ({self.resize}) must not be below `image_size` ({self.image_size})"
@@ -80,7 +88,7 @@ class Transform:
                     f"{image.dtype} {tuple(image.shape)}"
                 )
             image = Image.fromarray(image.permute(1, 2, 0).cpu().numpy())
-        return to_pixels(fit(open_rgb(image), self.resize or self.image_size, self.image_size))
+        return to_pixels(self._fitted(open_rgb(image), Image.Resampling.BILINEAR))
 
     def mask(self, mask: str | Path | bytes | Image.Image) -> Tensor:
         """Scale and cut an object mask exactly as `pixels` does its image, without blending.
@@ -100,9 +108,38 @@ class Transform:
             >>> Transform(image_size=32).mask(Image.new("1", (40, 60), 1)).all()
             tensor(True)
         """
-        size = self.image_size
-        cut = fit(open_mask(mask), self.resize or size, size, Image.Resampling.NEAREST)
+        cut = self._fitted(open_mask(mask), Image.Resampling.NEAREST)
         return torch.from_numpy(np.array(cut) != 0)
+
+    def points(self, points: Tensor, size: tuple[int, int]) -> Tensor:
+        """Move points of an image to where `pixels` moves what they lie on.
+
+        Coordinates run from edge to edge: 0 is the left edge of the first pixel, W the right edge
+        of the last, and the middle of pixel i is i + 0.5.
+
+        Args:
+            points: (..., 2) float, x and y in pixels of the upright image; NaN stays NaN.
+            size: Width and height of that image.
+
+        Returns:
+            (..., 2), x and y in pixels of the network's input; NaN for a point that was cut away.
+
+        Example:
+            >>> Transform(100, stretch=True).points(torch.tensor([20.0, 15.0]), (40, 20))
+            tensor([50., 75.])
+        """
+        side = self.image_size
+        if self.stretch:
+            moved = points * (side / torch.tensor(size, dtype=points.dtype))
+        else:
+            moved = fit_points(points, size, self.resize or side, side)
+        return inside_square(moved, side)
+
+    def _fitted(self, image: Image.Image, resample: Image.Resampling) -> Image.Image:
+        size = self.image_size
+        if not self.stretch:
+            return fit(image, self.resize or size, size, resample)
+        return image if image.size == (size, size) else image.resize((size, size), resample)
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Turn uint8 pixels (N, 3, H, W) into normalised float32."""
@@ -132,6 +169,8 @@ class Transform:
         Raises:
             ValueError: Missing or foreign entries.
         """
+        if isinstance(values, dict):
+            values = {"stretch": False, **values}  # older descriptions have no such entry
         if not isinstance(values, dict) or values.keys() != cls(1).to_dict().keys():
             raise ValueError(f"not the description of a transform: {values!r}")
         plain: dict[str, Any] = {
@@ -187,6 +226,25 @@ class Augmentation:
             pixels = torch.where(mirrored, pixels.flip(3), pixels)
         return pixels
 
+    def shift_points(self, points: Tensor, numbers: Tensor, size: int) -> Tensor:
+        """Move points with the images that `shift` changes.
+
+        Args:
+            points: (N, P, 2), x and y in pixels of the images; NaN stays NaN.
+            numbers: What `shift` was given, (N, NUMBERS).
+            size: Side of the images in pixels.
+
+        Returns:
+            (N, P, 2); NaN for a point that left its image.
+        """
+        if self.padding:
+            places = (numbers[:, :2] * (2 * self.padding + 1)).long()
+            points = points + (self.padding - places.flip(1))[:, None]
+        if self.flip:
+            mirrored = (numbers[:, 2] < 0.5)[:, None, None]
+            points = torch.where(mirrored, mirror_points(points, size), points)
+        return inside_square(points, size)
+
     def cut(self, image: Image.Image, size: int, numbers: Tensor) -> Image.Image:
         """Cut a random window out of an image, scale it to a square, and maybe mirror it.
 
@@ -195,16 +253,40 @@ class Augmentation:
             size: Side of the result in pixels.
             numbers: Uniform in [0, 1), (NUMBERS,).
         """
+        box = self._window(*image.size, numbers)
+        image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+        mirror = self.flip and float(numbers[2]) < 0.5
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else image
+
+    def cut_points(
+        self, points: Tensor, image_size: tuple[int, int], size: int, numbers: Tensor
+    ) -> Tensor:
+        """Move points with the image that `cut` changes.
+
+        Args:
+            points: (P, 2), x and y in pixels of the image before; NaN stays NaN.
+            image_size: Width and height of the image before.
+            size: As `cut` takes it.
+            numbers: What `cut` was given.
+
+        Returns:
+            (P, 2); NaN for a point outside the window.
+        """
+        left, top, right, bottom = self._window(*image_size, numbers)
+        corner = torch.tensor([left, top], dtype=points.dtype)
+        sides = torch.tensor([right - left, bottom - top], dtype=points.dtype)
+        moved = (points - corner) * (size / sides)
+        if self.flip and float(numbers[2]) < 0.5:
+            moved = mirror_points(moved, size)
+        return inside_square(moved, size)
+
+    def _window(self, width: int, height: int, numbers: Tensor) -> tuple[int, int, int, int]:
         if self.scale is None:
             raise ValueError("`scale` is None: these images are shifted, not cut")
-        width, height = image.size
         u = [float(number) for number in numbers]
         area = width * height * (self.scale + (1 - self.scale) * u[3])
         ratio = math.exp(math.log(3 / 4) + u[4] * (math.log(4 / 3) - math.log(3 / 4)))
         w = min(width, max(1, round(math.sqrt(area * ratio))))
         h = min(height, max(1, round(math.sqrt(area / ratio))))
         left, top = int(u[0] * (width - w + 1)), int(u[1] * (height - h + 1))
-        box = (left, top, left + w, top + h)
-        image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
-        mirror = self.flip and u[2] < 0.5
-        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror else image
+        return (left, top, left + w, top + h)

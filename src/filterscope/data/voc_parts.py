@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class AnnotatedObject:
         index: Its place among all objects of the image, from 0.
         kind: Its class.
         mask: (H, W) bool, in the pixels of the image.
-        parts: (H, W) bool for each group of `PART_GROUPS` that is annotated.
+        parts: (H, W) bool for each group, usually of `PART_GROUPS`, that is annotated.
     """
 
     index: int
@@ -73,15 +74,19 @@ class AnnotatedObject:
     parts: dict[str, Mask]
 
 
-def read_objects(path: Path) -> list[AnnotatedObject]:
+Groups = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
+def read_objects(path: Path, groups: Groups = PART_GROUPS) -> list[AnnotatedObject]:
     """Read the animals in a file of PASCAL-Part.
 
     Args:
         path: A file of ``Annotations_Part``: the struct ``anno`` with ``objects``, each with
             ``class``, ``mask`` and ``parts``, each with ``part_name`` and ``mask``.
+        groups: Classes that are read, and which fine parts make which part of each.
 
     Returns:
-        The objects of the six classes, in the order of the file. None is left out for its size,
+        The objects of these classes, in the order of the file. None is left out for its size,
         or because it is truncated, occluded or difficult.
 
     Raises:
@@ -96,9 +101,9 @@ def read_objects(path: Path) -> list[AnnotatedObject]:
         content = loadmat(str(path), variable_names=["anno"])
         entries = np.atleast_1d(content["anno"]).flat[0]["objects"].ravel()
         return [
-            _object(index, kind, entry)
+            _object(index, kind, entry, groups[kind])
             for index, entry in enumerate(entries)
-            if (kind := _text(entry["class"])) in PART_GROUPS
+            if (kind := _text(entry["class"])) in groups
         ]
     except FileNotFoundError:
         raise
@@ -107,9 +112,11 @@ def read_objects(path: Path) -> list[AnnotatedObject]:
         raise ValueError(f"not readable as an annotation of PASCAL-Part: {reason}") from error
 
 
-def _object(index: int, kind: str, entry: Any) -> AnnotatedObject:
+def _object(
+    index: int, kind: str, entry: Any, merged_parts: Mapping[str, tuple[str, ...]]
+) -> AnnotatedObject:
     mask = _mask(entry["mask"])
-    groups = {part: group for group, parts in PART_GROUPS[kind].items() for part in parts}
+    groups = {part: group for group, parts in merged_parts.items() for part in parts}
     merged: dict[str, Mask] = {}
     for part in entry["parts"].ravel():
         group = groups.get(_text(part["part_name"]))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from filterscope.core.answers import TaskLoss, class_scores, image_losses, wrong_answers
 from filterscope.core.contexts import captured_features, evaluating
 from filterscope.data import Split, Transform, batches
 from filterscope.gates import GatedClassifier
@@ -23,9 +23,11 @@ class Collected:
         indices: Place of the sample, (N,).
         labels: (N,).
         predictions: Of the standard path, (N,).
-        losses: Cross entropy of the standard path, (N,).
+        losses: Task loss of the standard path, (N,).
+        errors: Of the standard path, see `wrong_answers`, (N,) float64.
         gated_predictions: Of the gated path, (N,); the standard path's without a gate.
         gated_losses: Of the gated path, (N,).
+        gated_errors: Of the gated path, (N,) float64.
         features: Pooled, ungated, rectified features of the studied layer, (N, K).
     """
 
@@ -33,8 +35,10 @@ class Collected:
     labels: Tensor
     predictions: Tensor
     losses: Tensor
+    errors: Tensor
     gated_predictions: Tensor
     gated_losses: Tensor
+    gated_errors: Tensor
     features: Tensor
 
 
@@ -50,6 +54,7 @@ def collect(
     rank: int = 0,
     world_size: int = 1,
     workers: int = 2,
+    task_loss: TaskLoss = "softmax",
 ) -> Collected:
     """Run a network over a split, its share on each process, and gather everything everywhere.
 
@@ -64,6 +69,7 @@ def collect(
         rank: Of this process.
         world_size: Number of processes.
         workers: Processes that read images which are not in memory.
+        task_loss: What the logits mean.
 
     Returns:
         All samples, on CPU, sorted by their place.
@@ -89,7 +95,10 @@ def collect(
             features = seen[0].float()
             if isinstance(model, GatedClassifier):
                 gated = model(images, labels).float()
-            answers = (*_answers(logits, labels), *_answers(gated, labels))
+            answers = (
+                *_answers(logits, labels, task_loss),
+                *_answers(gated, labels, task_loss),
+            )
             rows.append((indices.to(device), labels, *answers, features))
     columns = [torch.cat(column) for column in zip(*rows, strict=True)]
     if world_size > 1:
@@ -106,5 +115,9 @@ def _refuse_non_finite(collected: Collected) -> None:
             raise ValueError(f"the network gives non-finite {name} on the test images")
 
 
-def _answers(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    return logits.argmax(1), F.cross_entropy(logits, labels, reduction="none")
+def _answers(logits: Tensor, labels: Tensor, kind: TaskLoss) -> tuple[Tensor, ...]:
+    return (
+        class_scores(logits).argmax(1),
+        image_losses(logits, labels, kind),
+        wrong_answers(logits, labels, kind),
+    )

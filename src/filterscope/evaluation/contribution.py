@@ -8,6 +8,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from filterscope.core.answers import class_rows
 from filterscope.core.heads import linear_head
 from filterscope.data import Split, Transform, batches
 from filterscope.evaluation.part import Part, Subject
@@ -54,7 +55,8 @@ def _contributions(subject: Subject) -> Tensor:
     head = linear_head(subject.run.classifier, subject.layer)
     if head is not None:
         # exactly what the frozen network gives, at no cost (freezing takes two to five forwards)
-        return head.weight.detach().cpu().double() * subject.mean_features.double()
+        weight = class_rows(head.weight.detach().cpu().double())
+        return weight * subject.mean_features.double()
     return class_contributions(
         subject.run.classifier,
         subject.run.layer,
@@ -108,8 +110,12 @@ def class_contributions(
         split, batch_size, transform=transform, device=device, workers=workers
     ):
         interpreter = LinearInterpreter(model, images, freeze_gates=True)
-        found = interpreter.filter_contributions(labels, layer)
+        single = interpreter.output.shape[1] == 1
+        asked = torch.zeros_like(labels) if single else labels
+        found = interpreter.filter_contributions(asked, layer)
         values = torch.stack([parts.values for parts in found]).double().cpu()
+        if single:  # the score of a class is half the logit, with its sign
+            values *= (labels.cpu() - 0.5)[:, None]
         if totals is None:
             totals = torch.zeros(num_classes, values.shape[1], dtype=torch.float64)
         totals.index_add_(0, labels.cpu(), values)

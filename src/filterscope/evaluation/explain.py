@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from filterscope.core.answers import class_probabilities, class_scores
 from filterscope.core.contexts import evaluating, forward_hook, pool_features
 from filterscope.core.heads import linear_head
 from filterscope.core.layers import find_layer
@@ -64,7 +65,7 @@ def _explain(
     top_classes: int,
 ) -> Explanation:
     answer = _answer(run, pixels[None])
-    shares = answer.logits.softmax(0)
+    shares = answer.probabilities
     order = torch.argsort(shares, descending=True, stable=True)[:top_classes].tolist()
     best = torch.argsort(answer.contributions, descending=True, stable=True)[:top_filters].tolist()
     removals = _removals(run, order[0], best, len(answer.contributions))
@@ -91,7 +92,8 @@ class _Answer:
     """One forward and one backward pass.
 
     Attributes:
-        logits: (C,).
+        logits: Score of each class, (C,); half the logit and its negative for a single one.
+        probabilities: (C,).
         contributions: Of each filter to the largest logit, (K,).
         activations: Pooled features, (K,).
         maps: Output of the studied layer, (K, ...).
@@ -99,6 +101,7 @@ class _Answer:
     """
 
     logits: Tensor
+    probabilities: Tensor
     contributions: Tensor
     activations: Tensor
     maps: Tensor
@@ -117,13 +120,15 @@ def _answer(run: Run, images: Tensor) -> _Answer:
     # a gradient path must exist even where every parameter is frozen
     images = images.requires_grad_()
     with evaluating(model, grad=True), forward_hook(layer, hook):
-        logits = model(images)[0]
+        output = model(images)
+        logits = class_scores(output)[0]
         features = seen[0]
         (gradient,) = torch.autograd.grad(logits.max(), features)
     evidence = (features * gradient).detach()[0]
     features = features.detach()
     return _Answer(
         logits=logits.detach(),
+        probabilities=class_probabilities(output.detach(), run.task_loss)[0],
         contributions=evidence.flatten(1).sum(1) if evidence.dim() > 1 else evidence,
         activations=pool_features(features, run.activation)[0],
         maps=features[0],
@@ -155,7 +160,7 @@ def _without(
     removed = torch.stack(list(removals.values()))
     layer = find_layer(run.classifier, run.layer)[1]
     with evaluating(run.classifier), removing_filters(layer, removed):
-        shares = run.classifier(images).softmax(1)
+        shares = class_probabilities(run.classifier(images), run.task_loss)
     return tuple(
         Without(
             removed=name,

@@ -14,6 +14,7 @@ from filterscope.core.layers import find_layer
 from filterscope.data import ImageDataset
 from filterscope.evaluation.collect import Collected, collect
 from filterscope.evaluation.contribution import contribution_part
+from filterscope.evaluation.landmarks import landmark_part
 from filterscope.evaluation.localization import localization_part
 from filterscope.evaluation.part import Part, Subject
 from filterscope.evaluation.redundancy import correlation_part
@@ -42,6 +43,7 @@ _PARTS = (
     correlation_part,
     contribution_part,
     localization_part,
+    landmark_part,
 )
 
 
@@ -122,6 +124,7 @@ def _collect(
         rank=fabric.global_rank,
         world_size=fabric.world_size,
         workers=run.config["workers"],
+        task_loss=run.task_loss,
     )
     model.cpu()
     return tuple(getattr(collected, field.name).numpy() for field in fields(Collected))
@@ -147,6 +150,7 @@ def _measure(subject: Subject, balanced: bool) -> Evaluation:
         "num_classes": mi.shape[0],
         "num_filters": mi.shape[1],
         "layer": run.layer,
+        "task_loss": run.task_loss,
         "rectified": run.activation is not None,
         "estimator": "Ross 2014, scikit-learn's mutual_info_classif",
         "n_neighbors": 3,
@@ -169,6 +173,7 @@ def _basic_part(subject: Subject, balanced: bool) -> Part:
         {
             "accuracy": float((collected.predictions == labels).double().mean()),
             "loss": float(collected.losses.double().mean()),
+            "error": float(collected.errors.double().mean()),
             "class_accuracy": (confusion.diagonal() / confusion.sum(1)).tolist(),
             "mis": functional.mutual_information_score(mi),
             "mis_floor": functional.mutual_information_floor(

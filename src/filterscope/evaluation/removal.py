@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from filterscope.core.answers import class_scores
 from filterscope.core.contexts import evaluating, forward_hook
 from filterscope.data import Split, Transform, batches
 from filterscope.metrics import functional
@@ -83,7 +84,7 @@ def remove_filters(
         for images, labels, _ in batches(
             split, batch_size, transform=transform, device=device, workers=workers
         ):
-            answers = model(images).argmax(1).reshape(len(removed), len(labels))
+            answers = class_scores(model(images)).argmax(1).reshape(len(removed), len(labels))
             for counts, predictions in zip(total, answers, strict=True):
                 counts += functional.confusion_matrix(predictions, labels, num_classes).cpu()
     pieces = total.reshape(len(rules), num_sets, num_classes, num_classes)

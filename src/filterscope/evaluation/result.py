@@ -11,7 +11,7 @@ import numpy as np
 from filterscope.core.files import atomic_write, read_json, write_json
 from filterscope.runs.folder import RunFolder
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class Evaluation:
             ``removed_classes`` (S, C) removed, ``mean_features`` (C, K), ``correlation`` (K, K),
             ``similarity_tp`` and ``similarity_fn`` (C, C), ``cluster_centres`` (C, K),
             ``alignment`` (C, K), ``contributions`` (C, K) of filters to the logit of each class on
-            its images, the redundancy curve, and the images that fire the most class-specific
-            filters.
+            its images, the redundancy curve, the images that fire the most class-specific
+            filters, and for data with landmarks ``instability`` and ``peak_...`` of each category
+            and filter.
     """
 
     settings: dict[str, Any]

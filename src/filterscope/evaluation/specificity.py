@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from filterscope.core.answers import class_rows
 from filterscope.core.heads import linear_head
 from filterscope.evaluation.part import Part, Subject
 from filterscope.evaluation.removal import removal_rules, remove_filters
@@ -101,7 +102,7 @@ def entanglement_part(subject: Subject) -> Part:
     work = subject.collected.features.numel() * len(subject.mean_features)
     if head is None or work > MOST_WORK:
         return Part()
-    weight, bias = _on_cpu(head.weight), None if head.bias is None else _on_cpu(head.bias)
+    weight, bias = _rows(head.weight), None if head.bias is None else _rows(head.bias)
     gate = subject.run.gate
     found = functional.filter_class_entanglement(
         subject.collected.features,
@@ -122,5 +123,5 @@ def entanglement_part(subject: Subject) -> Part:
     )
 
 
-def _on_cpu(parameter: Tensor) -> Tensor:
-    return parameter.detach().cpu()
+def _rows(parameter: Tensor) -> Tensor:
+    return class_rows(parameter.detach().cpu())

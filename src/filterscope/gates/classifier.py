@@ -18,6 +18,7 @@ from filterscope.core.pretrained import (
     read_tensors,
     write_pretrained,
 )
+from filterscope.core.recomputation import is_recomputed
 from filterscope.gates.gate import ClassGate
 from filterscope.gates.placement import (
     Activation,
@@ -305,7 +306,7 @@ class _NormWatch(TorchFunctionMode):
 
 def _refuse_recomputation() -> None:
     """Raise inside a backward pass: the layer is being recomputed, without its labels."""
-    if not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1:
+    if is_recomputed():
         raise RuntimeError(
             "activation checkpointing over the gated layer would recompute it without its labels; "
             "checkpoint the blocks inside it or below it"

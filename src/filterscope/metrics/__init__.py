@@ -15,8 +15,10 @@ if TYPE_CHECKING:
         GradientLocalization,
         MapLocalization,
     )
+    from filterscope.metrics.location_instability import LocationInstability
     from filterscope.metrics.masked_confusion import MaskedConfusion
     from filterscope.metrics.mutual_information import MutualInformation
+    from filterscope.metrics.part_interpretability import PartInterpretability
     from filterscope.metrics.patch_moments import PatchMoments
 
 __all__ = [
@@ -26,9 +28,11 @@ __all__ = [
     "FilterClassEntanglement",
     "GateSimilarityScore",
     "GradientLocalization",
+    "LocationInstability",
     "MapLocalization",
     "MaskedConfusion",
     "MutualInformation",
+    "PartInterpretability",
     "PatchMoments",
     "functional",
 ]
@@ -42,9 +46,11 @@ __getattr__, __dir__ = lazy_members(
         "FilterClassEntanglement": f"{__name__}.entanglement",
         "GateSimilarityScore": f"{__name__}.gate_similarity",
         "GradientLocalization": f"{__name__}.localization",
+        "LocationInstability": f"{__name__}.location_instability",
         "MapLocalization": f"{__name__}.localization",
         "MaskedConfusion": f"{__name__}.masked_confusion",
         "MutualInformation": f"{__name__}.mutual_information",
+        "PartInterpretability": f"{__name__}.part_interpretability",
         "PatchMoments": f"{__name__}.patch_moments",
         "functional": f"{__name__}.functional",
     },

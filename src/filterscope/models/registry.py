@@ -18,6 +18,8 @@ from filterscope.core.gate_points import GatePoint, gate_point
 from filterscope.core.names import unknown_name
 from filterscope.models.cifar_alexnet import CifarAlexNet
 from filterscope.models.cifar_resnet import CifarResNet, bottleneck_resnet_for_cifar
+from filterscope.models.classic import CLASSIC_SIZES, ClassicNet
+from filterscope.models.part_networks import PART_SIZES, PartNetwork
 from filterscope.models.weights import freeze as freeze_parameters
 from filterscope.models.weights import load_weights
 
@@ -28,7 +30,11 @@ _OURS: dict[str, Callable[[int], nn.Module]] = {
     "resnet50_cifar": partial(bottleneck_resnet_for_cifar, [3, 4, 6, 3]),
     "resnet101_cifar": partial(bottleneck_resnet_for_cifar, [3, 4, 23, 3]),
     "alexnet_cifar": CifarAlexNet,
+    **{name: partial(ClassicNet, name) for name in CLASSIC_SIZES},
+    **{name: partial(PartNetwork, name) for name in PART_SIZES},
 }
+_SIZES = {**CLASSIC_SIZES, **PART_SIZES}
+"""Image sizes of ours; the others take CIFAR's."""
 
 # Their training forward would give a named tuple with auxiliary logits.
 _NO_AUXILIARY = {"aux_logits": False, "init_weights": True}
@@ -107,7 +113,7 @@ def create_model(
     model.filterscope_architecture = {"name": name, "num_classes": num_classes}
     if weights is not None:
         left_out = load_weights(model, weights)
-        if left_out:
+        if left_out and not hasattr(model, "filterscope_new_layers"):
             warnings.warn(
                 f"{weights} is for another number of classes; its head ({', '.join(left_out)}) is "
                 "left out",
@@ -133,7 +139,7 @@ def model_info(name: str) -> ModelInfo:
     if name.startswith(TIMM):
         return ModelInfo(name, gate_point(model), model.default_cfg["input_size"][-1], "timm")
     if name in _OURS:
-        return ModelInfo(name, gate_point(model), 32, "filterscope")
+        return ModelInfo(name, gate_point(model), _SIZES.get(name, 32), "filterscope")
     return ModelInfo(name, gate_point(model), _published_size(name), "torchvision")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from filterscope.core.heads import head_name
 from filterscope.core.names import unknown_name
 from filterscope.core.pretrained import read_tensors, with_versions
+from filterscope.models.matconvnet import read_matconvnet
 
 _AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 
@@ -24,15 +25,18 @@ def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
     """Load weights into a model for fine-tuning.
 
     Reads safetensors, or a state dict saved by torch (also under the key ``state_dict`` or
-    ``model``, also with the prefix ``module.`` of a parallel network). A head for another number
-    of classes is left out; anything else must fit. Nothing is unpickled but tensors.
+    ``model``, also with the prefix ``module.`` of a parallel network), or a ``.mat`` file of
+    MatConvNet. A head for another number of classes is left out; so are the new layers of a
+    `PartNetwork`, and the head of its backbone, where the file is the backbone's. Anything else
+    must fit. Nothing is unpickled but tensors.
 
     Args:
         model: The network; changed in place.
         file: The weights.
 
     Returns:
-        Names of the head's parameters that were left out; empty when everything was loaded.
+        Names of the parameters that the file had nothing for and that stay as they were; empty
+        when everything was loaded.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -40,7 +44,15 @@ def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
             architecture.
     """
     own = model.state_dict()
-    tensors = _with_our_names(_read_state(Path(file)), own)
+    if Path(file).suffix == ".mat":
+        tensors = read_matconvnet(_existing(Path(file)), model)
+    else:
+        tensors = _with_our_names(_read_state(Path(file)), own)
+    new = _new_parameters(model)
+    if new and not any(name.startswith(new[0].split(".")[0] + ".") for name in tensors):
+        tensors = {name: tensor for name, tensor in tensors.items() if not _is_head(name)}
+        _load_or_refuse(model, tensors, own, new, file)
+        return new
     head = [name for name in _head_parameters(model) if name in tensors and name in own]
     other_head = any(
         tensors[name].shape != own[name].shape and tensors[name].shape[1:] == own[name].shape[1:]
@@ -48,6 +60,18 @@ def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
     )
     left_out = tuple(head) if other_head else ()
     kept = {name: tensor for name, tensor in tensors.items() if name not in left_out}
+    _load_or_refuse(model, kept, own, left_out, file)
+    return left_out
+
+
+def _load_or_refuse(
+    model: nn.Module,
+    kept: dict[str, Tensor],
+    own: dict[str, Tensor],
+    left_out: tuple[str, ...],
+    file: str | Path,
+) -> None:
+    """Load tensors that must be all of the model's but for those that are left out."""
     missing = sorted(own.keys() - kept.keys() - set(left_out))
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     foreign = sorted(kept.keys() - own.keys())
@@ -64,7 +88,22 @@ def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
         ]
         raise ValueError(f"{file} does not fit {type(model).__name__}: {'; '.join(reasons)}")
     model.load_state_dict(with_versions(model, kept), strict=False)
-    return left_out
+
+
+def _new_parameters(model: nn.Module) -> tuple[str, ...]:
+    """Names of the parameters that a network has and its backbone has not."""
+    new = getattr(model, "filterscope_new_layers", ())
+    return tuple(name for name in model.state_dict() if name.split(".")[0] in new)
+
+
+def _is_head(name: str) -> bool:
+    return name.startswith(("classifier.", "avgpool."))
+
+
+def _existing(file: Path) -> Path:
+    if not file.is_file():
+        raise FileNotFoundError(f"weights {file} do not exist")
+    return file
 
 
 def count_classes(model: nn.Module, file: str | Path) -> int | None:
@@ -118,9 +157,7 @@ def freeze(model: nn.Module, prefixes: str | Iterable[str]) -> None:
 
 
 def _read_state(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise FileNotFoundError(f"weights {file} do not exist")
-    if file.suffix == ".safetensors":
+    if _existing(file).suffix == ".safetensors":
         return dict(read_tensors(file))
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)

@@ -12,6 +12,7 @@ SUMMARY = "Summary"
 CLASSES = "Filters and their classes"
 CORRELATION = "Correlation of the filters, in numbers"
 LOCALISATION = "Where the filters look"
+PARTS = "Filters and the parts of the object"
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,32 @@ METRICS = [
     Metric("chance_box_iou", "centred box, IoU", "As large as the mean object.", is_level=True,
            group=LOCALISATION),
     Metric("chance_box_ap30", "centred box, AP30", "", "share", True, LOCALISATION),
+    Metric("instability", "location instability", "How much the distance of a filter's peak from a "
+           "part varies over test images, in diagonals of the image. Lower is steadier; read it "
+           "beside the next three.", group=PARTS),
+    Metric("instability_centre_unit", "the same, a filter that peaks in the middle, always",
+           "Knows nothing of the image.", is_level=True, group=PARTS),
+    Metric("instability_fixed_unit", "the same, a filter that peaks at one unit, always",
+           "A mean over all units.", is_level=True, group=PARTS),
+    Metric("instability_random_unit", "the same, a filter that peaks anywhere", "", is_level=True,
+           group=PARTS),
+    Metric("instability_official", "location instability, training images too",
+           "As the authors measure it.", group=PARTS),
+    Metric("peak_spread", "spread of a filter's peaks", "In diagonals of the image; 0 for a filter "
+           "that looks at one place whatever is there.", group=PARTS),
+    Metric("peak_spread_random_unit", "the same, a filter that peaks anywhere", "", is_level=True,
+           group=PARTS),
+    Metric("peak_units", "distinct peak units of a filter", "Among its strongest images.",
+           "count", group=PARTS),
+    Metric("peak_units_random_unit", "the same, a filter that peaks anywhere", "", "count", True,
+           PARTS),
+    Metric("part_interpretability", "part interpretability", "Images on which a filter covers its "
+           "best part; a disc around the landmark stands for the part.", "share", group=PARTS),
+    Metric("part_interpretability_centre_unit", "the same, the middle, always", "", "share", True,
+           PARTS),
+    Metric("part_interpretability_fixed_unit", "the same, one unit, always", "", "share", True,
+           PARTS),
+    Metric("part_interpretability_random_unit", "the same, any unit", "", "share", True, PARTS),
     Metric("activmap_degenerate", "filters with a degenerate threshold", "Silent on more than 70 % "
            "of the positions: their mask is all ones.", "count", group=LOCALISATION),
 ]  # fmt: skip
@@ -203,9 +230,32 @@ def text_table(comparison: Comparison) -> str:
             for key in ("accuracy", "mis")
         ]
         rows.append([f"{side.label} - {first.label}", *cells, ""])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = [
+    warnings = [f"warning: {warning}" for warning in comparison.warnings]
+    return "\n".join([*_aligned(rows), *_part_lines(comparison), *warnings])
+
+
+def _part_lines(comparison: Comparison) -> list[str]:
+    """Location instability beside its chance levels, for data with landmarks."""
+    if not any(side.values("instability") for side in comparison.sides):
+        return []
+    shown = {
+        "instability": "location instability",
+        "instability_centre_unit": "middle unit",
+        "instability_fixed_unit": "fixed unit",
+        "instability_random_unit": "random unit",
+        "peak_spread": "spread of peaks",
+        "peak_units": "distinct units",
+    }
+    rows = [["", *shown.values()]]
+    for side in comparison.sides:
+        rows.append([side.label, *[show_side(side, BY_KEY[key]) for key in shown]])
+    return ["", *_aligned(rows)]
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Lines with columns of one width."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, *[f"warning: {warning}" for warning in comparison.warnings]])

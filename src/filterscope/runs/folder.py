@@ -59,6 +59,11 @@ class RunFolder:
         return self.path / "gate.safetensors"
 
     @property
+    def parts(self) -> Path:
+        """What the part templates learned."""
+        return self.path / "parts.safetensors"
+
+    @property
     def classes(self) -> Path:
         """What the network answers with: class names, layer and preprocessing."""
         return self.path / "classes.json"
@@ -92,6 +97,7 @@ class RunFolder:
             self.checkpoint,
             self.weights,
             self.gate,
+            self.parts,
             self.classes,
             self.environment,
             self.evaluation,

@@ -20,6 +20,26 @@ _GATE_ONLY = frozenset(
     }
 )  # fmt: skip
 
+# Settings that training without part templates does not look at.
+_PARTS_ONLY = frozenset(
+    {
+        "template", "space", "beta", "gamma", "mu", "learn_beta", "beta_rate", "mask_layers",
+        "second_mask", "filter_statistic", "filter_loss", "filter_weight", "filter_schedule",
+    }
+)  # fmt: skip
+
+# Settings that came later, with the values that mean what was done before they were there: runs
+# with and without them are the same experiment.
+_CAME_LATER = {
+    "repeat": True,
+    "official_leaky_split": False,
+    "task_loss": None,
+    "category_factors": "none",
+    "decay_epochs": None,
+    "bias_rate": 1.0,
+    "bias_decay": True,
+}
+
 
 def defining_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the settings that decide what is trained, all but the seed.
@@ -34,9 +54,13 @@ def defining_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         >>> defining_settings({"method": "standard", "lambda1": 3, "seed": 1, "epochs": 2})
         {'method': 'standard', 'epochs': 2}
     """
+    method = str(config.get("method"))
     left_out = _CIRCUMSTANCES | {"seed"}
-    if config.get("method") == "standard":
+    left_out |= frozenset(n for n, value in _CAME_LATER.items() if config.get(n) == value)
+    if "gated" not in method:
         left_out |= _GATE_ONLY
+    if "parts" not in method:
+        left_out |= _PARTS_ONLY
     return {name: value for name, value in config.items() if name not in left_out}
 
 

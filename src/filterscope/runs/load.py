@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from filterscope.core.answers import TaskLoss
 from filterscope.core.pretrained import load_strictly, read_tensors
 from filterscope.data import ImageDataset, Transform, load_dataset
 from filterscope.gates import ClassGate, GatedClassifier
 from filterscope.models import create_model
+from filterscope.parts import PartTemplateNetwork
+from filterscope.parts.settings import TemplateSettings
 from filterscope.runs.folder import Row, RunFolder
 
 
@@ -25,8 +28,9 @@ class Run:
     Attributes:
         path: The folder.
         config: Every setting by name, as in ``config.yaml``.
-        model: The network: a `GatedClassifier` for gated runs, else the plain classifier; in eval
-            mode, on CPU.
+        model: The network: the plain classifier, the `PartTemplateNetwork` around it for runs with
+            part templates, and the `GatedClassifier` around either for gated runs; in eval mode,
+            on CPU.
         classes: Class names in the order of the logits.
         layer: Name of the layer whose filters are studied, inside the plain classifier.
         activation: What rectifies that layer's output before pooling, or None.
@@ -34,6 +38,7 @@ class Run:
         history: One dictionary an epoch, as in ``metrics.csv``.
         evaluation: What ``evaluation.json`` holds, None before the run was evaluated.
         environment: What the run was made with.
+        described: What ``classes.json`` holds.
     """
 
     path: Path
@@ -46,18 +51,32 @@ class Run:
     history: list[Row]
     evaluation: dict[str, Any] | None
     environment: dict[str, Any]
+    described: dict[str, Any] = field(default_factory=dict)
 
     @property
     def classifier(self) -> nn.Module:
-        """The plain classifier, without its gate."""
+        """The plain classifier, without its gate; part templates mask it by hooks."""
         inner = self.model.model if isinstance(self.model, GatedClassifier) else self.model
+        inner = inner.model if isinstance(inner, PartTemplateNetwork) else inner
         assert isinstance(inner, nn.Module)
         return inner
+
+    @property
+    def parts(self) -> PartTemplateNetwork | None:
+        """The network with part templates, without its gate; None without templates."""
+        inner = self.model.model if isinstance(self.model, GatedClassifier) else self.model
+        return inner if isinstance(inner, PartTemplateNetwork) else None
 
     @property
     def gate(self) -> ClassGate | None:
         """The gate of a gated run."""
         return self.model.gate if isinstance(self.model, GatedClassifier) else None
+
+    @property
+    def task_loss(self) -> TaskLoss:
+        """What the logits mean: see `filterscope.core.answers`."""
+        kind: TaskLoss = self.described.get("task_loss", "softmax")
+        return kind
 
     @property
     def label(self) -> str:
@@ -85,6 +104,9 @@ def dataset_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
         "test_fraction": config["test_fraction"],
         "seed": config["data_seed"],
         "download": config["download"],
+        # runs made before these were settings took the defaults
+        "repeat": config.get("repeat", True),
+        "official_leaky_split": config.get("official_leaky_split", False),
     }
 
 
@@ -117,17 +139,7 @@ def load_run(path: str | Path) -> Run:
         raise FileNotFoundError(
             f"{folder.path} holds no finished epoch yet: classes.json is missing"
         )
-    model = create_model(config["model"], len(described["classes"]))
-    weights, gate_weights = _read_weights(folder)
-    load_strictly(model, weights, str(folder.path))
-    network: nn.Module = model
-    activation = torch.relu if described["rectified"] else None
-    if gate_weights is not None:
-        num_classes, num_filters = gate_weights["matrix"].shape
-        gate = ClassGate(num_classes, num_filters, described["density_bound"])
-        gate.matrix.requires_grad_(config["fixed_gate"] is None)
-        load_strictly(gate, gate_weights, str(folder.path))
-        network = GatedClassifier(model, described["layer"], gate=gate, activation=activation)
+    network, activation = _network(folder, config, described)
     return Run(
         path=folder.path,
         config=config,
@@ -139,18 +151,44 @@ def load_run(path: str | Path) -> Run:
         history=folder.read_metrics(),
         evaluation=folder.read_json(folder.evaluation),
         environment=folder.read_json(folder.environment) or {},
+        described=described,
     )
 
 
-def _read_weights(folder: RunFolder) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
-    """Read the weights and the gate's, from the checkpoint where the run was not finished."""
+def _network(
+    folder: RunFolder, config: dict[str, Any], described: dict[str, Any]
+) -> tuple[nn.Module, Callable[[Tensor], Tensor] | None]:
+    """Build a run's network, fill it, and say what rectifies the studied layer."""
+    source = str(folder.path)
+    model = create_model(config["model"], described.get("num_logits", len(described["classes"])))
+    weights = _read_weights(folder)
+    load_strictly(model, weights["model"], source)
+    network: nn.Module = model
+    activation = torch.relu if described["rectified"] else None
+    if weights["parts"] is not None:
+        options = dict(described["parts"])
+        templates = TemplateSettings.from_json(options.pop("templates"))
+        network = masked = PartTemplateNetwork(model, **options, **templates.to_options())
+        load_strictly(masked.templates, weights["parts"], source)
+    if weights["gate"] is not None:
+        num_classes, num_filters = weights["gate"]["matrix"].shape
+        gate = ClassGate(num_classes, num_filters, described["density_bound"])
+        gate.matrix.requires_grad_(config["fixed_gate"] is None)
+        load_strictly(gate, weights["gate"], source)
+        layer = model.get_submodule(described["layer"])
+        network = GatedClassifier(network, layer, gate=gate, activation=activation)
+    return network, activation
+
+
+def _read_weights(folder: RunFolder) -> dict[str, Any]:
+    """Read the tensors of "model", "gate" and "parts", from the checkpoint of an unfinished run."""
     if folder.weights.is_file():
-        gate = read_tensors(folder.gate) if folder.gate.is_file() else None
-        return read_tensors(folder.weights), gate
+        files = {"model": folder.weights, "gate": folder.gate, "parts": folder.parts}
+        return {name: read_tensors(f) if f.is_file() else None for name, f in files.items()}
     if not folder.checkpoint.is_file():
         raise FileNotFoundError(f"{folder.path} holds no finished epoch yet")
     checkpoint = read_checkpoint(folder.checkpoint)
-    return checkpoint["model"], checkpoint["gate"]
+    return {name: checkpoint.get(name) for name in ("model", "gate", "parts")}
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from filterscope.core.answers import class_rows
 from filterscope.data import Transform
 from filterscope.data.labels import imagenet_classes, read_classes
 from filterscope.runs.load import load_run
@@ -27,7 +28,7 @@ class Network:
     Attributes:
         name: For titles: the architecture's, or the run folder's.
         model: The classifier in eval mode, on CPU, its parameters without gradients; of a gated
-            run the standard path.
+            run the standard path; of a run with a single logit with a score for each class.
         classes: Class names in the order of the logits.
         transform: Turns an image (file or PIL) into the network's input.
         source: Where its weights come from, in words.
@@ -151,9 +152,15 @@ def _network_of_run(path: str | Path, names: tuple[str, ...] | None) -> Network:
     run = load_run(path)
     if names is not None and len(names) != len(run.classes):
         raise ValueError(f"`classes` names {len(names)} classes, the run has {len(run.classes)}")
+    model: nn.Module = run.parts or run.classifier
+    if run.described.get("num_logits") == 1:
+        # one score a class: half the logit, and its negative for "not it"
+        pair = nn.Linear(1, 2, bias=False)
+        pair.weight.data = class_rows(torch.ones(1, 1))
+        model = nn.Sequential(model, pair)
     return Network(
         name=run.label,
-        model=run.classifier.eval().requires_grad_(False),
+        model=model.eval().requires_grad_(False),
         classes=names or run.classes,
         transform=run.transform,
         source=f"run {run.path}",

@@ -9,10 +9,13 @@ from torch import nn
 from filterscope.core.pretrained import read_pretrained_config
 from filterscope.gates import GatedClassifier
 from filterscope.models import create_model
+from filterscope.parts import PartTemplateNetwork
 
 
-def from_pretrained(path: str | Path, model: nn.Module | None = None) -> GatedClassifier:
-    """Build a gated classifier from a folder that ``net.save_pretrained`` wrote.
+def from_pretrained(
+    path: str | Path, model: nn.Module | None = None
+) -> GatedClassifier | PartTemplateNetwork:
+    """Build a network with a gate or with part templates from what ``save_pretrained`` wrote.
 
     Args:
         path: The folder.
@@ -36,11 +39,14 @@ def from_pretrained(path: str | Path, model: nn.Module | None = None) -> GatedCl
         >>> from_pretrained(folder).gate.matrix.shape
         torch.Size([10, 64])
     """
+    config = read_pretrained_config(path)
     if model is None:
-        architecture = read_pretrained_config(path).get("architecture")
+        architecture = config.get("architecture")
         if architecture is None:
             raise ValueError(
                 f"{path} holds an architecture of your own: give an instance of it as `model`"
             )
         model = create_model(architecture["name"], architecture["num_classes"])
+    if config.get("kind") == "part-template-network":
+        return PartTemplateNetwork.from_pretrained(path, model)
     return GatedClassifier.from_pretrained(path, model)

@@ -31,6 +31,7 @@ def write_checkpoint(
         "epoch": len(rows),
         "model": network.classifier.state_dict(),
         "gate": None if network.gate is None else network.gate.state_dict(),
+        "parts": None if network.parts is None else network.parts.templates.state_dict(),
         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.all()},
         "rows": rows,
         "settings": settings.to_dict(),
@@ -62,6 +63,8 @@ def restore_checkpoint(
     load_strictly(network.classifier, state["model"], str(file))
     if network.gate is not None:
         load_strictly(network.gate, state["gate"], str(file))
+    if network.parts is not None:
+        load_strictly(network.parts.templates, state["parts"], str(file))
     for name, optimizer in optimizers.all():
         optimizer.load_state_dict(state["optimizers"][name])
     rows: list[Row] = state["rows"]
@@ -75,10 +78,11 @@ def refuse_other_settings(stored: dict[str, Any], settings: TrainSettings) -> No
         ValueError: Naming each difference.
     """
     asked = settings.to_dict()
+    stored = {**TrainSettings().to_dict(), **stored}  # of a run made before a setting was there
     changed = [
-        f"{name} was {stored.get(name)!r}, now {asked[name]!r}"
+        f"{name} was {stored[name]!r}, now {asked[name]!r}"
         for name in asked
-        if name not in FREE_TO_CHANGE and asked[name] != stored.get(name)
+        if name not in FREE_TO_CHANGE and asked[name] != stored[name]
     ]
     if changed:
         raise ValueError(f"a resumed run keeps its settings: {'; '.join(changed)}")

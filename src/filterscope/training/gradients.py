@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from filterscope.core.answers import TaskLoss, image_losses
 from filterscope.core.contexts import evaluating
 from filterscope.data import Split, Transform, batches
 from filterscope.gates import GatedClassifier
@@ -15,7 +15,11 @@ IMAGES = 256
 
 
 def path_gradients(
-    network: GatedClassifier, split: Split, transform: Transform, device: torch.device
+    network: GatedClassifier,
+    split: Split,
+    transform: Transform,
+    device: torch.device,
+    kind: TaskLoss = "softmax",
 ) -> dict[str, float]:
     """Measure the gradients that the two paths' losses send into the trained weights.
 
@@ -26,10 +30,11 @@ def path_gradients(
         split: The training images.
         transform: Their normalisation.
         device: Where to compute.
+        kind: The task's loss.
 
     Returns:
         ``gradient_standard`` and ``gradient_gated``: Euclidean norm of the gradient of the path's
-        mean cross entropy; ``gradient_cosine``: cosine between the two, NaN where one is zero.
+        mean task loss; ``gradient_cosine``: cosine between the two, NaN where one is zero.
     """
     # folders are sorted by class, so the first images would be those of one class
     places = torch.linspace(0, len(split) - 1, min(IMAGES, len(split))).round().long()
@@ -38,7 +43,7 @@ def path_gradients(
     weights = [p for p in network.model.parameters() if p.requires_grad]
     with evaluating(network, grad=True):
         standard, gated = (
-            _flat(F.cross_entropy(logits.float(), batch.labels), weights)
+            _flat(image_losses(logits.float(), batch.labels, kind).mean(), weights)
             for logits in (network(images), network(images, batch.labels))
         )
     size = standard.norm() * gated.norm()

@@ -12,11 +12,8 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from filterscope.core.files import write_json
-from filterscope.core.pretrained import write_tensors
 from filterscope.data import ImageDataset, batches, class_weights, load_dataset, num_batches
 from filterscope.gates import GatedClassifier
-from filterscope.runs.environment import describe_environment
 from filterscope.runs.folder import Row, RunFolder
 from filterscope.runs.load import dataset_arguments
 from filterscope.runs.processes import launch, make_fabric, quiet
@@ -26,7 +23,7 @@ from filterscope.training.checkpoint import (
     write_checkpoint,
 )
 from filterscope.training.gradients import path_gradients
-from filterscope.training.losses import EpochCounts, step_loss, take_back
+from filterscope.training.losses import EpochCounts, Objective, step_loss, take_back
 from filterscope.training.network import Network, build_network, set_train_mode
 from filterscope.training.optimizers import (
     Optimizers,
@@ -34,8 +31,12 @@ from filterscope.training.optimizers import (
     set_learning_rate,
     ungated_parameters,
 )
+from filterscope.training.part_training import FilterLosses
 from filterscope.training.progress import ConsoleReporter, Reporter, Silent
 from filterscope.training.schedule import (
+    CategoryFactors,
+    category_factors,
+    filter_weight,
     gate_learning_rate,
     learning_rate_factor,
     phase_of,
@@ -43,6 +44,7 @@ from filterscope.training.schedule import (
 )
 from filterscope.training.settings import TrainSettings
 from filterscope.training.testing import path_sums
+from filterscope.training.writing import dataset_notes, write_description, write_weights
 
 
 def train(
@@ -125,19 +127,6 @@ def _train_process(
         loop.run(reporter)
 
 
-def dataset_notes(dataset: ImageDataset) -> list[str]:
-    """Say what was loaded."""
-    side = dataset.transform.image_size
-    notes = [
-        f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, "
-        f"{len(dataset.classes)} classes, {side} x {side} pixels"
-    ]
-    if dataset.unreadable:
-        first = ", ".join(str(path) for path, _ in dataset.unreadable[:3])
-        notes.append(f"{len(dataset.unreadable)} images are unreadable and left out: {first}")
-    return [*notes, *dataset.mask_notes]
-
-
 class _Loop:
     """One process's part of a run."""
 
@@ -151,15 +140,17 @@ class _Loop:
         resume: bool,
     ) -> None:
         self.fabric, self.settings, self.folder, self.dataset = fabric, settings, folder, dataset
-        num_classes = len(dataset.classes)
         self.batch_size = min(settings.batch_size, len(dataset.train))
         self.steps = num_batches(dataset.train, self.batch_size, drop_last=True)
         self.gate_lr = gate_learning_rate(settings, self.steps)
-        self.network: Network = build_network(settings, num_classes, dataset.transform.image_size)
+        self.network: Network = build_network(settings, dataset)
+        self.factors: CategoryFactors = category_factors(
+            settings, self.network.task_loss, self.network.num_logits
+        )
         # channels last is what convolutions are fastest in, on CPU as on tensor cores
         self.network.module.to(fabric.device).to(memory_format=torch.channels_last)
         self.optimizers: Optimizers = make_optimizers(self.network, settings, self.gate_lr)
-        joint = settings.method == "gated" and settings.scheme == "joint"
+        joint = settings.has_gate and settings.scheme == "joint"
         classifier = self.network.classifier
         self.ungated = ungated_parameters(classifier, settings) if joint else []
         self.rows: list[Row] = []
@@ -167,11 +158,17 @@ class _Loop:
             self.rows = restore_checkpoint(
                 folder.checkpoint, self.network, self.optimizers, settings
             )
-        self.class_weights: Tensor | None = None
-        if settings.class_weights == "balanced":
-            weights = class_weights(dataset.train.labels, num_classes)
-            self.class_weights = weights.to(fabric.device, torch.float32)
+        self.objective = self._objective()
         self.parallel, self.steppers = self._set_up()
+
+    def _objective(self) -> Objective:
+        settings, dataset, parts = self.settings, self.dataset, self.network.parts
+        weights: Tensor | None = None
+        if settings.class_weights == "balanced":
+            weights = class_weights(dataset.train.labels, len(dataset.classes))
+            weights = weights.to(self.fabric.device, torch.float32)
+        filters = None if parts is None else FilterLosses.of(parts, settings, dataset)
+        return Objective(self.network.task_loss, weights, self.factors.task, filters)
 
     def _set_up(self) -> tuple[Any, dict[int, Any]]:
         """Hand network and optimizers to Fabric; the optimizers by the identity of ours."""
@@ -189,7 +186,7 @@ class _Loop:
     def run(self, reporter: Reporter) -> None:
         """Train the epochs that are left and write what a finished run holds."""
         if self.fabric.is_global_zero:
-            self._describe()
+            write_description(self.folder, self.network, self.dataset, self.fabric, self.settings)
         for epoch in range(len(self.rows), self.settings.epochs):
             start = time.perf_counter()
             trained = self._train_epoch(epoch, reporter)
@@ -205,7 +202,7 @@ class _Loop:
                 self.folder.write_metrics(self.rows)
             reporter.epoch_finished(row)
         if self.fabric.is_global_zero:
-            self._write_weights()
+            write_weights(self.folder, self.network)
         self.fabric.barrier()
 
     def _train_epoch(self, epoch: int, reporter: Reporter) -> Row:
@@ -213,14 +210,15 @@ class _Loop:
         phase = phase_of(epoch, settings)
         stepping = [self.steppers[id(o)] for o in self.optimizers.stepping(phase)]
         moves_gate = phase != "standard" and gate is not None and gate.learnable
-        counts = EpochCounts(self.fabric.device)
+        counts = EpochCounts(self.fabric.device, self.network.task_loss)
+        weights = self._filter_weights(epoch)
         set_train_mode(self.network.module, freeze_bn=settings.freeze_bn)
         # dropout and the like draw from the global generator: its state must not hang on the past
         torch.manual_seed(_mixed_seed(settings.seed, epoch, self.fabric.global_rank))
         reporter.epoch_started(epoch, phase, self.steps)
         for step, batch in enumerate(self._train_batches(epoch)):
             set_learning_rate(
-                self.optimizers, settings, learning_rate_factor(epoch, step / self.steps, settings)
+                self.optimizers, settings, self._rate_factor(epoch, step / self.steps)
             )
             self.network.module.zero_grad(set_to_none=True)
             loss = step_loss(
@@ -230,7 +228,8 @@ class _Loop:
                 batch.images.contiguous(memory_format=torch.channels_last),
                 batch.labels,
                 settings,
-                self.class_weights,
+                self.objective,
+                weights,
                 self.ungated,
             )
             counts.update(loss, batch.labels)
@@ -243,6 +242,19 @@ class _Loop:
                 counts.repaired += gate.project_()
             reporter.step()
         return {"phase": phase, **self._training_row(counts, epoch, moves_gate)}
+
+    def _rate_factor(self, epoch: int, fraction: float) -> float:
+        return self.factors.rate * learning_rate_factor(epoch, fraction, self.settings)
+
+    def _filter_weights(self, epoch: int) -> Tensor | None:
+        """Weight of each layer's filter loss in this epoch."""
+        filters, device = self.objective.filters, self.fabric.device
+        if filters is None:
+            return None
+        weight = filter_weight(epoch, self.settings) * self.factors.filters
+        if self.settings.filter_schedule != "magnitude":
+            return torch.full((len(filters.network.masks),), weight, device=device)
+        return weight * filters.map_sizes(self.dataset.train, self.dataset.transform, device)
 
     def _train_batches(self, epoch: int) -> Any:
         return batches(
@@ -261,8 +273,10 @@ class _Loop:
         )
 
     def _training_row(self, counts: EpochCounts, epoch: int, moves_gate: bool) -> Row:
-        loss, correct, count = self._summed(counts.loss, counts.correct, counts.count)
-        factor = learning_rate_factor(epoch, 0.0, self.settings)
+        loss, correct, wrong, count, filters = self._summed(
+            counts.loss, counts.correct, counts.wrong, counts.count, counts.filters
+        )
+        factor = self._rate_factor(epoch, 0.0)
         rate = self.settings.lr
         if moves_gate and self.optimizers.gated_weights is not None:
             rate = self.settings.gated_lr or rate
@@ -271,6 +285,8 @@ class _Loop:
             "gate_lr": self.gate_lr if moves_gate else None,
             "train_loss": loss / count,
             "train_accuracy": correct / count,
+            "train_error": wrong / count,
+            "filter_loss": None if self.network.parts is None else filters / count,
             "penalty": float(counts.penalty) / max(1, counts.steps) if moves_gate else None,
             "repaired": counts.repaired if moves_gate else None,
         }
@@ -285,12 +301,14 @@ class _Loop:
             self.dataset,
             max(256, self.batch_size),
             self.settings.workers,
+            self.network.task_loss,
         )
-        loss, correct, gated_loss, gated_correct, count = self._summed(*sums)
+        loss, correct, gated_loss, gated_correct, wrong, count = self._summed(*sums)
         gated = gate is not None
         return {
             "test_loss": loss / count,
             "test_accuracy": correct / count,
+            "test_error": wrong / count,
             "test_gated_loss": gated_loss / count if gated else None,
             "test_gated_accuracy": gated_correct / count if gated else None,
             "gap": (gated_correct - correct) / count if gated else None,
@@ -303,7 +321,8 @@ class _Loop:
         if not self.settings.gradient_norms or not isinstance(module, GatedClassifier):
             return {}
         split, transform = self.dataset.train, self.dataset.transform
-        return dict(path_gradients(module, split, transform, self.fabric.device))
+        kind = self.network.task_loss
+        return dict(path_gradients(module, split, transform, self.fabric.device, kind))
 
     def _summed(self, *values: Tensor) -> list[float]:
         """Add up over processes."""
@@ -315,29 +334,6 @@ class _Loop:
         if self.fabric.world_size > 1:
             for buffer in self.network.module.buffers():
                 torch.distributed.broadcast(buffer, src=0)
-
-    def _describe(self) -> None:
-        gate = self.network.gate
-        write_json(
-            self.folder.classes,
-            {
-                "classes": list(self.dataset.classes),
-                "layer": self.network.layer,
-                "rectified": self.network.rectified,
-                "density_bound": None if gate is None else gate.density_bound,
-                "transform": self.dataset.transform.to_dict(),
-            },
-        )
-        environment = describe_environment(self.fabric.device)
-        write_json(
-            self.folder.environment,
-            {**environment, "processes": self.fabric.world_size, "seed": self.settings.seed},
-        )
-
-    def _write_weights(self) -> None:
-        if self.network.gate is not None:
-            write_tensors(self.folder.gate, self.network.gate.state_dict())
-        write_tensors(self.folder.weights, self.network.classifier.state_dict())
 
 
 def _mixed_seed(*parts: int) -> int:

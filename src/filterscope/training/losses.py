@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from filterscope.core.answers import TaskLoss, class_scores, image_losses, wrong_answers
 from filterscope.gates import ClassGate, gate_penalty
+from filterscope.training.part_training import FilterLosses
 from filterscope.training.schedule import Phase
 from filterscope.training.settings import TrainSettings
 
@@ -25,9 +27,10 @@ class StepLoss:
 
     Attributes:
         total: What is differentiated.
-        task: Cross entropy of the path whose `logits` are logged, a mean over the batch.
-        logits: Of the standard path, or of the gated path in gated epochs, (B, C).
+        task: Task loss of the path whose `logits` are logged, a mean over the batch.
+        logits: Of the standard path, or of the gated path in gated epochs, (B, C) or (B, 1).
         penalty: The gate's penalty, not yet weighted; None where it is not part of the loss.
+        filters: The filter losses, not yet weighted, summed over layers; None without templates.
         unwanted: Parameters that are to learn nothing from the gated path, each with the part of
             its gradient that comes from there.
     """
@@ -36,7 +39,35 @@ class StepLoss:
     task: Tensor
     logits: Tensor
     penalty: Tensor | None
+    filters: Tensor | None = None
     unwanted: tuple[tuple[nn.Parameter, Tensor], ...] = ()
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a run minimises, but for the settings of its gate.
+
+    Attributes:
+        kind: The task's loss.
+        class_weights: (C,) weights of the classes in it, or None.
+        factor: What it is multiplied by.
+        filters: How filter losses are asked for; None without part templates.
+    """
+
+    kind: TaskLoss = "softmax"
+    class_weights: Tensor | None = None
+    factor: float = 1.0
+    filters: FilterLosses | None = None
+
+    def task(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean task loss of a batch, weighted by class, without its factor."""
+        if self.kind == "softmax" and logits.shape[1] > 1:
+            return F.cross_entropy(logits, labels, self.class_weights)
+        losses = image_losses(logits, labels, self.kind)
+        if self.class_weights is None:
+            return losses.mean()
+        weights = self.class_weights[labels]
+        return (losses * weights).sum() / weights.sum()
 
 
 def step_loss(
@@ -46,49 +77,74 @@ def step_loss(
     images: Tensor,
     labels: Tensor,
     settings: TrainSettings,
-    class_weights: Tensor | None,
+    objective: Objective,
+    filter_weights: Tensor | None = None,
     ungated: Sequence[nn.Parameter] = (),
 ) -> StepLoss:
     """Compute the loss of one batch.
 
     ====================  ===========================================================
-    standard epoch        CE(standard)
-    gated epoch           lambda1 CE(gated) + lambda2 penalty
-    joint epoch           CE(standard) + lambda1 CE(gated) + lambda2 penalty
+    standard epoch        task(standard)
+    gated epoch           lambda1 task(gated) + lambda2 penalty
+    joint epoch           task(standard) + lambda1 task(gated) + lambda2 penalty
     ====================  ===========================================================
 
+    With part templates the weighted filter losses of the pass are added in all of them.
+
     Args:
-        network: The plain or gated classifier, possibly set up for several devices.
-        gate: Its gate; None in standard training.
+        network: The plain classifier or what is around it, possibly set up for several devices.
+        gate: Its gate; None without.
         phase: Of the epoch.
         images: (B, 3, H, W), on the network's device.
         labels: (B,).
         settings: Of the run.
-        class_weights: (C,) weights in the cross entropy, or None.
+        objective: Task and filter losses.
+        filter_weights: Weight of each layer's filter loss in this epoch, (layers,).
         ungated: Parameters that learn nothing from the gated path of the joint scheme.
 
-    Source: Liang et al., ECCV 2020, equation 3 and algorithm 1.
+    Source: Liang et al., ECCV 2020, equation 3 and algorithm 1; Zhang et al., CVPR 2018, section 3.
     """
+    if objective.filters is None:
+        return _path_loss(network, gate, phase, images, labels, settings, objective, ungated)
+    with objective.filters.collected(labels) as losses:
+        loss = _path_loss(network, gate, phase, images, labels, settings, objective, ungated)
+    assert filter_weights is not None
+    each = torch.stack(losses)
+    total = loss.total + (filter_weights * each).sum()
+    return replace(loss, total=total, filters=each.detach().sum())
+
+
+def _path_loss(
+    network: Any,
+    gate: ClassGate | None,
+    phase: Phase,
+    images: Tensor,
+    labels: Tensor,
+    settings: TrainSettings,
+    objective: Objective,
+    ungated: Sequence[nn.Parameter],
+) -> StepLoss:
+    factor = objective.factor
     if phase == "standard":
         logits = network(images)
-        task = F.cross_entropy(logits, labels, class_weights)
-        return StepLoss(task + _unused(gate), task, logits, None)
+        task = objective.task(logits, labels)
+        return StepLoss(factor * task + _unused(gate), task, logits, None)
     assert gate is not None
     penalty = gate_penalty(gate, settings.psi)
     if phase == "gated":
         logits = network(images, labels)
-        task = F.cross_entropy(logits, labels, class_weights)
-        total = settings.lambda1 * task + settings.lambda2 * penalty
+        task = objective.task(logits, labels)
+        total = settings.lambda1 * factor * task + settings.lambda2 * penalty
         return StepLoss(total, task, logits, penalty)
     logits, gated = network.both(images, labels)
-    task = F.cross_entropy(logits, labels, class_weights)
-    gated_task = F.cross_entropy(gated, labels, class_weights)
-    total = task + settings.lambda1 * gated_task + settings.lambda2 * penalty
+    task = objective.task(logits, labels)
+    gated_task = settings.lambda1 * factor * objective.task(gated, labels)
+    total = factor * task + gated_task + settings.lambda2 * penalty
     unwanted: tuple[tuple[nn.Parameter, Tensor], ...] = ()
     if ungated:  # reaches no further down than these parameters, so it costs little for a head
-        parts = torch.autograd.grad(settings.lambda1 * gated_task, ungated, retain_graph=True)
+        parts = torch.autograd.grad(gated_task, ungated, retain_graph=True)
         unwanted = tuple(zip(ungated, parts, strict=True))
-    return StepLoss(total, task, logits, penalty, unwanted)
+    return StepLoss(total, task, logits, penalty, unwanted=unwanted)
 
 
 def take_back(step: StepLoss, processes: int) -> None:
@@ -117,24 +173,31 @@ class EpochCounts:
     """Sums over an epoch, kept on the device so that no step waits for them."""
 
     device: torch.device
+    kind: TaskLoss = "softmax"
     loss: Tensor = field(init=False)
     correct: Tensor = field(init=False)
+    wrong: Tensor = field(init=False)
     count: Tensor = field(init=False)
     penalty: Tensor = field(init=False)
+    filters: Tensor = field(init=False)
     steps: int = 0
     repaired: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("loss", "correct", "count", "penalty"):
+        for name in ("loss", "correct", "wrong", "count", "penalty", "filters"):
             setattr(self, name, torch.zeros((), dtype=torch.float64, device=self.device))
 
     def update(self, step: StepLoss, labels: Tensor) -> None:
         """Add one batch."""
         self.loss += step.task.detach().double() * len(labels)
-        self.correct += (step.logits.detach().argmax(1) == labels).sum()
+        logits = step.logits.detach()
+        self.correct += (class_scores(logits).argmax(1) == labels).sum()
+        self.wrong += wrong_answers(logits, labels, self.kind).sum()
         self.count += len(labels)
         if step.penalty is not None:
             self.penalty += step.penalty.detach().double()
+        if step.filters is not None:
+            self.filters += step.filters.double() * len(labels)
         self.steps += 1
 
     def check_finite(self, epoch: int, steps: int) -> None:
@@ -146,7 +209,7 @@ class EpochCounts:
         """
         if self.device.type != "cpu" and self.steps % 50 and self.steps != steps:
             return
-        if not bool(torch.isfinite(self.loss)):
+        if not bool(torch.isfinite(self.loss + self.filters)):
             raise TrainingDivergedError(
                 f"the loss is not finite in epoch {epoch}, by step {self.steps} of {steps}: lower "
                 "`lr` (and `gate_lr`, `lambda2`); the last finished epoch is kept"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from filterscope.core.answers import TaskLoss
 from filterscope.core.contexts import captured_features, evaluating
 from filterscope.core.gate_points import gate_point
 from filterscope.core.layers import find_layer
+from filterscope.data import ImageDataset
 from filterscope.gates import ClassGate, GatedClassifier, fixed_gate
 from filterscope.models import create_model, freeze
+from filterscope.parts import PartTemplateNetwork
+from filterscope.training.part_training import add_templates
 from filterscope.training.settings import TrainSettings
 
 
@@ -22,23 +27,35 @@ class Network:
     """What a run trains.
 
     Attributes:
-        module: The plain classifier, or the `GatedClassifier` around it.
+        module: The plain classifier, the `PartTemplateNetwork` around it, or the `GatedClassifier`
+            around either.
         layer: Name of the studied layer, inside the plain classifier.
         rectified: Whether that layer's output is rectified before pooling.
+        num_logits: Number of logits: that of the classes, or 1 for a category against negatives.
+        task_loss: The loss of the task.
         notes: What was chosen for the user, in words.
     """
 
     module: nn.Module
     layer: str
     rectified: bool
+    num_logits: int
+    task_loss: TaskLoss
     notes: tuple[str, ...]
 
     @property
     def classifier(self) -> nn.Module:
-        """The plain classifier."""
+        """The plain classifier, with its own keys; templates mask it by hooks."""
         inner = self.module.model if isinstance(self.module, GatedClassifier) else self.module
+        inner = inner.model if isinstance(inner, PartTemplateNetwork) else inner
         assert isinstance(inner, nn.Module)
         return inner
+
+    @property
+    def parts(self) -> PartTemplateNetwork | None:
+        """The network with part templates, without its gate."""
+        inner = self.module.model if isinstance(self.module, GatedClassifier) else self.module
+        return inner if isinstance(inner, PartTemplateNetwork) else None
 
     @property
     def gate(self) -> ClassGate | None:
@@ -46,36 +63,73 @@ class Network:
         return self.module.gate if isinstance(self.module, GatedClassifier) else None
 
 
-def build_network(settings: TrainSettings, num_classes: int, image_size: int) -> Network:
-    """Build the classifier, load and freeze what the settings say, and gate it.
+def build_network(settings: TrainSettings, dataset: ImageDataset) -> Network:
+    """Build the classifier, load and freeze what the settings say, mask it and gate it.
 
-    The initial weights depend on the seed alone, so that a standard and a gated run with one seed
-    start from the same network.
+    The initial weights depend on the seed alone, so that runs of all methods with one seed start
+    from the same network.
 
     Args:
         settings: Of the run.
-        num_classes: C.
-        image_size: Side of the input in pixels, to count the layer's filters.
+        dataset: Its classes and the size of its images.
 
     Returns:
         The network, on CPU, in train mode.
 
     Raises:
-        ValueError: A single class, an unknown model or layer, weights that do not fit, or a
-            density bound below 1 / C.
+        ValueError: A single class, an unknown model or layer, weights that do not fit, a density
+            bound below 1 / C, or a gate that does not go with the templates.
     """
+    num_classes = len(dataset.classes)
     if num_classes < 2:
         raise ValueError(
             "`data` has a single class, and training needs two or more; images of one class with "
             "masks serve to measure where a trained network looks"
         )
+    task_loss, num_logits = task_of(settings, dataset)
     torch.manual_seed(settings.seed)
     weights = None if settings.weights is None else Path(settings.weights)
-    model = create_model(settings.model, num_classes, weights=weights)
+    model = create_model(settings.model, num_logits, weights=weights)
     freeze(model, settings.freeze)
-    notes = []
+    layer, rectified, notes = _studied_layer(settings, model)
+    module: nn.Module = model
+    if settings.has_parts:
+        module = parts = add_templates(model, settings, dataset, layer)
+        notes.append(f"part templates at {', '.join(parts.layer_names)}")
+        if settings.has_gate and settings.layer is None:
+            # above all masks, so that both paths share them
+            layer, rectified = parts.layer_names[-1], True
+    side = dataset.transform.image_size
+    studied = find_layer(model, layer)[1]
+    with evaluating(model), captured_features(studied, None) as seen:
+        model(torch.zeros(1, 3, side, side))
+    if settings.has_gate:
+        gate = _make_gate(settings, num_classes, seen[0].shape[1])
+        activation = torch.relu if rectified else None
+        if settings.has_parts and settings.scheme == "joint":
+            _refuse_below(model, layer, parts.layer_names, side)
+        module = GatedClassifier(module, studied, gate=gate, activation=activation)
+    return Network(module.train(), layer, rectified, num_logits, task_loss, tuple(notes))
+
+
+def task_of(settings: TrainSettings, dataset: ImageDataset) -> tuple[TaskLoss, int]:
+    """Choose the task's loss and the number of logits.
+
+    One category against negatives has a single logit with the logistic loss, whose sign is the
+    answer; everything else has one logit a class.
+    """
+    single = dataset.negative is not None and len(dataset.classes) == 2
+    kind: TaskLoss = settings.task_loss or ("logistic" if single else "softmax")
+    if single and dataset.classes[0] != dataset.negative:
+        raise ValueError(f"the negatives must be the first class, got {', '.join(dataset.classes)}")
+    return kind, 1 if single and kind == "logistic" else len(dataset.classes)
+
+
+def _studied_layer(settings: TrainSettings, model: nn.Module) -> tuple[str, bool, list[str]]:
+    """Name of the studied layer, whether it is rectified, and what was chosen for the user."""
     known = gate_point(model)
     layer = settings.layer
+    notes = []
     if layer is None:
         if known is None:
             raise ValueError(
@@ -84,16 +138,32 @@ def build_network(settings: TrainSettings, num_classes: int, image_size: int) ->
             )
         layer = known.layer
         notes.append(f"layer {layer!r} of {settings.model}")
-    layer, module = find_layer(model, layer)
+    layer, _ = find_layer(model, layer)
     rectified = known is None or known.layer != layer or known.activation == "relu"
-    with evaluating(model), captured_features(module, None) as seen:
-        model(torch.zeros(1, 3, image_size, image_size))
-    if settings.method == "standard":
-        return Network(model.train(), layer, rectified, tuple(notes))
-    gate = _make_gate(settings, num_classes, seen[0].shape[1])
-    activation = torch.relu if rectified else None
-    net = GatedClassifier(model, layer, gate=gate, activation=activation)
-    return Network(net.train(), layer, rectified, tuple(notes))
+    return layer, rectified, notes
+
+
+def _refuse_below(model: nn.Module, layer: str, masked: Sequence[str], side: int) -> None:
+    """Raise where masks or batch norms run above a gate whose two paths share one forward pass."""
+    order: list[str] = []
+    watched = {n: m for n, m in model.named_modules() if n in masked or isinstance(m, _BatchNorm)}
+    watched[layer] = model.get_submodule(layer)
+    handles = [
+        module.register_forward_hook(lambda *_, name=name: order.append(name))
+        for name, module in watched.items()
+    ]
+    try:
+        with evaluating(model):
+            model(torch.zeros(1, 3, side, side))
+    finally:
+        for handle in handles:
+            handle.remove()
+    above = [name for name in order[order.index(layer) + 1 :] if name != layer]
+    if above:
+        raise ValueError(
+            f"`layer` {layer!r} is gated below {above[0]!r}, so that the joint scheme cannot run "
+            f"both paths with one set of masks; gate {masked[-1]!r}, or take scheme alternate"
+        )
 
 
 def _make_gate(settings: TrainSettings, num_classes: int, num_filters: int) -> ClassGate:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -67,30 +68,52 @@ def make_optimizers(network: Network, settings: TrainSettings, gate_lr: float) -
     if not trained:
         raise ValueError("`freeze` leaves no parameter to train")
     gated = None
-    alternates = settings.method == "gated" and settings.scheme == "alternate"
+    alternates = settings.has_gate and settings.scheme == "alternate"
     if alternates and (settings.gated_lr is not None or settings.gated_freeze):
         left_alone = {id(p) for p in ungated_parameters(classifier, settings)}
         free = [p for p in trained if id(p) not in left_alone]
-        gated = _weight_optimizer(free, settings, settings.gated_lr or settings.lr)
+        gated = _weight_optimizer(classifier, free, settings, settings.gated_lr or settings.lr)
     gate = network.gate
     adam = None if gate is None or not gate.learnable else Adam([gate.matrix], lr=gate_lr)
-    return Optimizers(_weight_optimizer(trained, settings, settings.lr), gated, adam)
+    weights = _weight_optimizer(classifier, trained, settings, settings.lr)
+    return Optimizers(weights, gated, adam)
 
 
 def _weight_optimizer(
-    parameters: Sequence[nn.Parameter], settings: TrainSettings, lr: float
+    classifier: nn.Module, parameters: Sequence[nn.Parameter], settings: TrainSettings, lr: float
 ) -> Optimizer:
+    groups: Any = _groups(classifier, parameters, settings, lr)
     if settings.optimizer == "sgd":
         nesterov = settings.nesterov and settings.momentum > 0
         return SGD(
-            parameters,
+            groups,
             lr,
             momentum=settings.momentum,
             nesterov=nesterov,
             weight_decay=settings.weight_decay,
         )
     kind = Adam if settings.optimizer == "adam" else AdamW
-    return kind(parameters, lr, weight_decay=settings.weight_decay)
+    return kind(groups, lr, weight_decay=settings.weight_decay)
+
+
+def _groups(
+    classifier: nn.Module, parameters: Sequence[nn.Parameter], settings: TrainSettings, lr: float
+) -> list[dict[str, Any]]:
+    """Weights, and apart from them the biases where they are treated otherwise."""
+    if settings.bias_rate == 1 and settings.bias_decay:
+        return [{"params": list(parameters)}]
+    biases = {id(p) for n, p in classifier.named_parameters() if n.rsplit(".", 1)[-1] == "bias"}
+    decay = settings.weight_decay if settings.bias_decay else 0.0
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if id(p) not in biases]},
+        {
+            "params": [p for p in parameters if id(p) in biases],
+            "lr": lr * settings.bias_rate,
+            "weight_decay": decay,
+            "share": settings.bias_rate,
+        },
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def ungated_parameters(classifier: nn.Module, settings: TrainSettings) -> list[nn.Parameter]:
@@ -119,8 +142,11 @@ def ungated_parameters(classifier: nn.Module, settings: TrainSettings) -> list[n
 
 def set_learning_rate(optimizers: Optimizers, settings: TrainSettings, factor: float) -> None:
     """Set the weights' learning rates to a share of their initial ones; the gate's is constant."""
-    for group in optimizers.weights.param_groups:
-        group["lr"] = settings.lr * factor
+    _scale(optimizers.weights, settings.lr * factor)
     if optimizers.gated_weights is not None:
-        for group in optimizers.gated_weights.param_groups:
-            group["lr"] = (settings.gated_lr or settings.lr) * factor
+        _scale(optimizers.gated_weights, (settings.gated_lr or settings.lr) * factor)
+
+
+def _scale(optimizer: Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("share", 1.0)

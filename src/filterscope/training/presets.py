@@ -28,6 +28,42 @@ _VOC: dict[str, Any] = {
 }
 _VOC_GATED: dict[str, Any] = {"gated_lr": 1e-3, "gated_freeze": ("layer3",)}
 
+# Part templates: what the authors' code says of training; their text is silent.
+_ICNN: dict[str, Any] = {
+    "data": "part-folder:voc-parts/bird",
+    "model": "vgg16_parts",
+    "method": "parts",
+    "epochs": 50,
+    "batch_size": 32,
+    "lr": 1e-4,
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "nesterov": False,
+    "weight_decay": 5e-4,
+    "bias_rate": 2.0,
+    "bias_decay": False,
+    "schedule": "logspace",
+    "decay_epochs": 10,
+    "category_factors": "official",
+    "test_fraction": 0.1,
+}
+_ICNN_OFFICIAL: dict[str, Any] = {
+    "space": "normalized",
+    "beta": 2.0,
+    "learn_beta": True,
+    "mu": "centroid",
+    "second_mask": "after_pool",
+    "filter_statistic": "peak",
+    "filter_loss": "official",
+    "filter_weight": 1e-6,
+    "filter_schedule": "inverse",
+}
+_ICNN_MODELS: dict[str, dict[str, Any]] = {
+    "alexnet_parts": {"batch_size": 512, "lr": 3e-3, "image_size": 227},
+    "vgg_m_parts": {"batch_size": 196, "lr": 3e-3},
+    "vgg_s_parts": {"batch_size": 128, "lr": 1e-3},
+}
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -38,18 +74,27 @@ class Preset:
         common: Settings of both methods.
         standard: Settings of the standard baseline alone.
         gated: Settings of gated training alone.
+        models: Settings of other architectures than the preset's own.
     """
 
     summary: str
     common: Mapping[str, Any]
     standard: Mapping[str, Any] = field(default_factory=dict)
     gated: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def settings(self, method: str | None = None) -> dict[str, Any]:
-        """The settings of one method, as `TrainSettings` takes them."""
+    def settings(self, method: str | None = None, model: str | None = None) -> dict[str, Any]:
+        """The settings of one method and architecture, as `TrainSettings` takes them."""
         method = method or self.common.get("method", "standard")
-        own = self.gated if method == "gated" else self.standard
-        return {**self.common, "method": method, **own}
+        model = model or self.common["model"]
+        own = {"standard": self.standard, "gated": self.gated}.get(method, {})
+        return {
+            **self.common,
+            **self.models.get(model, {}),
+            "method": method,
+            "model": model,
+            **own,
+        }
 
 
 PRESETS: dict[str, Preset] = {
@@ -115,15 +160,68 @@ PRESETS: dict[str, Preset] = {
         standard={"freeze": ("conv1", "bn1", "layer1")},
         gated=_VOC_GATED,
     ),
+    "icnn-small": Preset(
+        "ResNet-20 on one animal at 48 x 48 from scratch, minutes on two cores (ours): centroids "
+        "and the surrogate loss of the authors' code, slopes fixed so that every template fits",
+        {
+            "data": "part-folder:animal_parts/dog",
+            "model": "resnet20",
+            "method": "parts",
+            "image_size": 48,
+            "repeat": False,
+            "epochs": 25,
+            "batch_size": 32,
+            "lr": 0.05,
+            "weight_decay": 5e-4,
+            "mu": "centroid",
+            "filter_loss": "official",
+            "filter_weight": 1e-6,
+            "filter_schedule": "inverse",
+        },
+    ),
+    "icnn-paper": Preset(
+        "Interpretable CNN of one category as printed: L1 templates of slope 4 at the largest "
+        "unit, second mask before the pool; rates and batches of the code",
+        {
+            **_ICNN,
+            "space": "index",
+            "beta": 4.0,
+            "mu": "argmax",
+            "second_mask": "before_pool",
+            "filter_statistic": "sum",
+            "filter_loss": "paper",
+            "filter_schedule": "magnitude",
+        },
+        models=_ICNN_MODELS,
+    ),
+    "icnn-official": Preset(
+        "Interpretable CNN of one category as the authors' code: learned slopes, centroids, its "
+        "surrogate loss of weight 1e-6 / epoch",
+        {**_ICNN, **_ICNN_OFFICIAL},
+        models=_ICNN_MODELS,
+    ),
+    "icnn-official-multi": Preset(
+        "The same for several categories: 80 epochs, rates times their number, logistic loss",
+        {
+            **_ICNN,
+            **_ICNN_OFFICIAL,
+            "data": "part-folder:voc-parts",
+            "task_loss": "logistic",
+            "epochs": 80,
+            "decay_epochs": 80,
+        },
+        models=_ICNN_MODELS,
+    ),
 }
 
 
-def preset(name: str, method: str | None = None) -> dict[str, Any]:
+def preset(name: str, method: str | None = None, model: str | None = None) -> dict[str, Any]:
     """Look up a preset's settings.
 
     Args:
         name: As in ``filterscope list presets``.
         method: "standard" gives the baseline of the same recipe; None the preset's own method.
+        model: Another architecture, whose batches and rates may differ; None the preset's own.
 
     Returns:
         Settings by name, for ``TrainSettings(**...)``.
@@ -137,4 +235,4 @@ def preset(name: str, method: str | None = None) -> dict[str, Any]:
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS, "filterscope list presets")
-    return PRESETS[name].settings(method)
+    return PRESETS[name].settings(method, model)

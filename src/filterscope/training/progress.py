@@ -102,6 +102,8 @@ class ConsoleReporter:
             f"loss {row['train_loss']:.3f}",
             f"test {row['test_accuracy']:.3f}",
         ]
+        if row["filter_loss"] is not None:
+            parts.append(f"filter loss {row['filter_loss']:.3g}")
         if row["test_gated_accuracy"] is not None:
             parts.append(f"gated path {row['test_gated_accuracy']:.3f}")
             parts.append(f"density {row['density']:.3f}")

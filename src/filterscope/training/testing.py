@@ -5,15 +5,20 @@ from __future__ import annotations
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from filterscope.core.answers import TaskLoss, class_scores, image_losses, wrong_answers
 from filterscope.core.contexts import evaluating
 from filterscope.data import ImageDataset, batches
 from filterscope.gates import GatedClassifier
 
 
 def path_sums(
-    fabric: Fabric, module: nn.Module, dataset: ImageDataset, batch_size: int, workers: int
+    fabric: Fabric,
+    module: nn.Module,
+    dataset: ImageDataset,
+    batch_size: int,
+    workers: int,
+    kind: TaskLoss = "softmax",
 ) -> Tensor:
     """Sum what this process's share of the test images gives.
 
@@ -23,12 +28,14 @@ def path_sums(
         dataset: With the test images.
         batch_size: Images at once, over all processes.
         workers: Processes that read images which are not in memory.
+        kind: The task's loss.
 
     Returns:
         Summed loss and correct answers of the standard path, the same of the gated path (0 without
-        a gate), and the number of images; (5,) float64.
+        a gate), the errors of the standard path (see `wrong_answers`), and the number of images;
+        (6,) float64.
     """
-    sums = torch.zeros(5, dtype=torch.float64, device=fabric.device)
+    sums = torch.zeros(6, dtype=torch.float64, device=fabric.device)
     with evaluating(module), fabric.autocast():
         for images, labels, _ in batches(
             dataset.test,
@@ -49,7 +56,8 @@ def path_sums(
                 paths = (module(images),)
             for i, logits in enumerate(paths):
                 logits = logits.float()
-                sums[2 * i] += F.cross_entropy(logits, labels, reduction="sum").double()
-                sums[2 * i + 1] += (logits.argmax(1) == labels).sum()
-            sums[4] += len(labels)
+                sums[2 * i] += image_losses(logits, labels, kind).double().sum()
+                sums[2 * i + 1] += (class_scores(logits).argmax(1) == labels).sum()
+            sums[4] += wrong_answers(paths[0].float(), labels, kind).sum()
+            sums[5] += len(labels)
     return sums

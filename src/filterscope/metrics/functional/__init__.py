@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
+    from filterscope.metrics.functional._landmarks import peak_units
     from filterscope.metrics.functional.agreement import GateAgreement, gate_agreement
     from filterscope.metrics.functional.class_means import class_mean_features
     from filterscope.metrics.functional.clusters import ClusterCentres, cluster_centres
@@ -30,6 +31,19 @@ if TYPE_CHECKING:
         gate_mi_overlap,
         gate_statistics,
         strongest_elements,
+    )
+    from filterscope.metrics.functional.instability import (
+        CategoryInstability,
+        Instability,
+        InstabilityChance,
+        instability_of_peaks,
+        instability_over_categories,
+        location_instability,
+    )
+    from filterscope.metrics.functional.interpretability import (
+        Interpretability,
+        InterpretabilityChance,
+        part_interpretability,
     )
     from filterscope.metrics.functional.localization import (
         activation_localization,
@@ -66,12 +80,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BlockRatio",
+    "CategoryInstability",
     "ClusterCentres",
     "Entanglement",
     "GateAgreement",
     "GateSimilarity",
     "GateStatistics",
     "ImageLocalization",
+    "Instability",
+    "InstabilityChance",
+    "Interpretability",
+    "InterpretabilityChance",
     "Localization",
     "LocalizationChance",
     "Overlap",
@@ -95,8 +114,11 @@ __all__ = [
     "gate_similarity",
     "gate_statistics",
     "gradient_localization",
+    "instability_of_peaks",
+    "instability_over_categories",
     "inter_class_correlation",
     "localization_chance",
+    "location_instability",
     "map_localization",
     "masked_confusion",
     "mutual_information_bound",
@@ -104,7 +126,9 @@ __all__ = [
     "mutual_information_matrix",
     "mutual_information_score",
     "pair_rank",
+    "part_interpretability",
     "patch_moments",
+    "peak_units",
     "redundancy",
     "removal_effect",
     "strongest_elements",
@@ -115,12 +139,17 @@ __getattr__, __dir__ = lazy_members(
     __name__,
     {
         "BlockRatio": f"{__name__}.correlation_blocks",
+        "CategoryInstability": f"{__name__}.instability",
         "ClusterCentres": f"{__name__}.clusters",
         "Entanglement": f"{__name__}.entanglement",
         "GateAgreement": f"{__name__}.agreement",
         "GateSimilarity": f"{__name__}.similarity",
         "GateStatistics": f"{__name__}.gate",
         "ImageLocalization": f"{__name__}.localization_result",
+        "Instability": f"{__name__}.instability",
+        "InstabilityChance": f"{__name__}.instability",
+        "Interpretability": f"{__name__}.interpretability",
+        "InterpretabilityChance": f"{__name__}.interpretability",
         "Localization": f"{__name__}.localization_result",
         "LocalizationChance": f"{__name__}.localization_baseline",
         "Overlap": f"{__name__}.gate",
@@ -144,8 +173,11 @@ __getattr__, __dir__ = lazy_members(
         "gate_similarity": f"{__name__}.similarity",
         "gate_statistics": f"{__name__}.gate",
         "gradient_localization": f"{__name__}.localization",
+        "instability_of_peaks": f"{__name__}.instability",
+        "instability_over_categories": f"{__name__}.instability",
         "inter_class_correlation": f"{__name__}.correlation",
         "localization_chance": f"{__name__}.localization_baseline",
+        "location_instability": f"{__name__}.instability",
         "map_localization": f"{__name__}.localization",
         "masked_confusion": f"{__name__}.filter_removal",
         "mutual_information_bound": f"{__name__}.mutual_information",
@@ -153,7 +185,9 @@ __getattr__, __dir__ = lazy_members(
         "mutual_information_matrix": f"{__name__}.mutual_information",
         "mutual_information_score": f"{__name__}.mutual_information",
         "pair_rank": f"{__name__}.similarity",
+        "part_interpretability": f"{__name__}.interpretability",
         "patch_moments": f"{__name__}.subspace",
+        "peak_units": f"{__name__}._landmarks",
         "redundancy": f"{__name__}.correlation",
         "removal_effect": f"{__name__}.filter_removal",
         "strongest_elements": f"{__name__}.gate",

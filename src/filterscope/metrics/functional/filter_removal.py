@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from filterscope.core.answers import class_scores
 from filterscope.core.contexts import evaluating
 from filterscope.metrics.functional._checks import check_class_list, check_classes, check_matrix
 
@@ -144,7 +145,7 @@ def masked_confusion(
     with _frozen(head):
         for row in sets:
             kept = features.masked_fill(row.reshape(-1, *[1] * (features.dim() - 2)), 0)
-            logits = head(kept)
+            logits = class_scores(head(kept))
             if logits.shape != (len(features), num_classes):
                 raise ValueError(
                     f"`head` must give logits ({len(features)}, {num_classes}), "

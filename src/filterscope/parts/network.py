@@ -1,0 +1,188 @@
+"""Any network with part templates at some of its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from filterscope.core.gate_points import gate_point
+from filterscope.core.pretrained import (
+    load_strictly,
+    read_pretrained_config,
+    read_tensors,
+    write_pretrained,
+)
+from filterscope.parts.categories import Statistic
+from filterscope.parts.masking import PartTemplates
+from filterscope.parts.settings import TemplateOptions, TemplateSettings
+
+_KIND = "part-template-network"
+
+# What a saved network's configuration says beside its templates.
+_SAVED = ("layers", "num_filters", "categories", "class_shares", "class_statistic")
+
+
+class PartTemplateNetwork(nn.Module):
+    """A network whose chosen layers end in part templates; `add_part_templates` makes it.
+
+    ``net(x)`` runs the wrapped network, with the output of each chosen layer masked. The wrapped
+    network keeps its parameters, keys and train flags: wrapping adds one hook a layer, which
+    `unwrap` takes off.
+
+    In the state dict, the wrapped network's own keys come after ``model.``, and what the templates
+    of layer i learn after ``templates.i.``: ``beta`` where slopes are learned, ``class_strengths``
+    and ``batches`` with several categories.
+
+    Args:
+        model: The network, called as ``model(x)``.
+        layers: Names of the layers, in the order in which they run.
+        num_filters: K of each layer.
+        categories: Names of the object categories that filters are divided among.
+        class_shares: See `PartTemplates`.
+        class_statistic: See `PartTemplates`.
+        **templates: See `PartTemplates`.
+
+    Attributes:
+        model: The wrapped network.
+        layer_names: Names of the layers with templates, inside `model`.
+        categories: Names of the categories.
+        templates: The `PartTemplates` of each layer, in the order of `layer_names`.
+
+    Raises:
+        TypeError: `model` is scripted.
+        ValueError: See `PartTemplates`.
+
+    Source: Zhang et al., CVPR 2018, section 3.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[str],
+        num_filters: Sequence[int],
+        categories: Sequence[str],
+        *,
+        class_shares: Sequence[float] | None = None,
+        class_statistic: Statistic = "peak",
+        **templates: Unpack[TemplateOptions],
+    ) -> None:
+        super().__init__()
+        if isinstance(model, torch.jit.ScriptModule):
+            raise TypeError("`model` is scripted; give the Python module, hooks do not run in it")
+        self.layer_names, self.categories = tuple(layers), tuple(categories)
+        self._class_shares = None if class_shares is None else [float(s) for s in class_shares]
+        # before the model: who looks for the last layer of this network finds the model's
+        self.templates = nn.ModuleList(
+            PartTemplates(
+                filters,
+                len(self.categories),
+                class_shares=class_shares,
+                class_statistic=class_statistic,
+                **templates,
+            )
+            for filters in num_filters
+        )
+        self.model = model
+        self.training = model.training  # not train(), which would reach into the model
+        self.templates.train(model.training)
+        _match(self.templates, model)
+        self._record_gate_point()
+        # before other hooks: a gate on the same layer takes the masked maps
+        self._handles = [
+            model.get_submodule(name).register_forward_hook(part.on_layer_output, prepend=True)
+            for name, part in zip(self.layer_names, self.masks, strict=True)
+        ]
+
+    @property
+    def masks(self) -> tuple[PartTemplates, ...]:
+        """The entries of `templates`."""
+        return tuple(part for part in self.templates if isinstance(part, PartTemplates))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the network with its masks.
+
+        Args:
+            x: What the wrapped network takes, (N, channels, H, W).
+
+        Returns:
+            What the wrapped network gives.
+        """
+        output: Tensor = self.model(x)
+        return output
+
+    def unwrap(self) -> nn.Module:
+        """Take the masks off and give the plain network back; this wrapper is then of no use."""
+        for handle in self._handles:
+            handle.remove()
+        return self.model
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write this network as a folder: ``config.json``, ``model`` and ``parts.safetensors``.
+
+        The wrapped network's weights keep their own keys, so that they load without this library.
+
+        Args:
+            path: The folder; made if absent.
+
+        Raises:
+            ValueError: A shape that is a function of your own, which no file can hold.
+        """
+        first = self.masks[0]
+        config = {
+            "kind": _KIND,
+            "architecture": getattr(self.model, "filterscope_architecture", None),
+            "layers": self.layer_names,
+            "num_filters": [part.num_filters for part in self.masks],
+            "categories": self.categories,
+            "class_shares": self._class_shares,
+            "class_statistic": first.class_statistic,
+            "templates": first.settings.to_json(),
+        }
+        weights = {"model": self.model.state_dict(), "parts": self.templates.state_dict()}
+        write_pretrained(path, config, weights)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, model: nn.Module) -> PartTemplateNetwork:
+        """Fill `model` with the weights of a saved network and give it the saved templates.
+
+        Args:
+            path: A folder that `save_pretrained` wrote.
+            model: A network of the same architecture.
+
+        Returns:
+            The network with part templates, in eval mode.
+
+        Raises:
+            FileNotFoundError: A file is missing.
+            ValueError: A file is damaged, or of another architecture.
+        """
+        config = read_pretrained_config(path)
+        if config.get("kind") != _KIND:
+            raise ValueError(
+                f"{path} holds a {config.get('kind')!r}, not a network with part templates"
+            )
+        source = str(path)
+        load_strictly(model, read_tensors(Path(path) / "model.safetensors"), source)
+        options: dict[str, Any] = {name: config[name] for name in _SAVED}
+        settings = TemplateSettings.from_json(config["templates"])
+        net = cls(model, **options, **settings.to_options())
+        load_strictly(net.templates, read_tensors(Path(path) / "parts.safetensors"), source)
+        return net.eval()
+
+    def _record_gate_point(self) -> None:
+        """Say where a gate on this network belongs, when it is known for the wrapped one."""
+        known = gate_point(self.model)
+        if known is not None:
+            self.filterscope_gate_point = replace(known, layer=f"model.{known.layer}")
+
+
+def _match(templates: nn.Module, model: nn.Module) -> None:
+    """Bring the templates to the device and the dtype of the model's weights."""
+    first = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if first is not None:
+        templates.to(first.device, first.dtype)
