@@ -46,7 +46,7 @@ def fgsm(
     Source: Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial Examples",
     ICLR 2015, section 4.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
         >>> images = torch.rand(2, 3, 2, 2)
         >>> attacked = fgsm(model, images, torch.tensor([0, 2]), epsilon=0.1)

@@ -27,7 +27,7 @@ def class_scores(logits: Tensor) -> Tensor:
     Returns:
         The logits as they are, or the pairs (-f / 2, f / 2), (N, 2).
 
-    Example:
+    Examples:
         >>> class_scores(torch.tensor([[2.0], [-1.0]])).argmax(1)
         tensor([1, 0])
     """
@@ -45,7 +45,7 @@ def class_rows(weight: Tensor) -> Tensor:
     Returns:
         As they are, or the rows of `class_scores` for the only one.
 
-    Example:
+    Examples:
         >>> class_rows(torch.tensor([[2.0, 3.0]]))
         tensor([[-1.0000, -1.5000],
                 [ 1.0000,  1.5000]])
@@ -64,7 +64,7 @@ def class_probabilities(logits: Tensor, kind: TaskLoss = "softmax") -> Tensor:
     Returns:
         (N, C); (N, 2) for a single logit.
 
-    Example:
+    Examples:
         >>> class_probabilities(torch.tensor([[0.0]]))
         tensor([[0.5000, 0.5000]])
     """
@@ -87,7 +87,7 @@ def image_losses(logits: Tensor, labels: Tensor, kind: TaskLoss = "softmax") -> 
 
     Source: Zhang et al., CVPR 2018, section 4.1, and the authors' code.
 
-    Example:
+    Examples:
         >>> image_losses(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), "logistic")
         tensor([1.3863])
     """
@@ -112,7 +112,7 @@ def wrong_answers(logits: Tensor, labels: Tensor, kind: TaskLoss = "softmax") ->
 
     Source: the authors' code of Zhang et al., CVPR 2018.
 
-    Example:
+    Examples:
         >>> wrong_answers(torch.full((1, 4), -1.0), torch.tensor([2]), "logistic")
         tensor([0.2500], dtype=torch.float64)
     """

@@ -77,7 +77,7 @@ def pool_features(
     Returns:
         Pooled features, (N, K).
 
-    Example:
+    Examples:
         >>> import torch
         >>> pool_features(torch.tensor([[[-1.0, 3.0]]]))
         tensor([[1.5000]])

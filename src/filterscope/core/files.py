@@ -24,7 +24,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     Yields:
         A binary file to write into.
 
-    Example:
+    Examples:
         >>> import tempfile, pathlib
         >>> target = pathlib.Path(tempfile.mkdtemp()) / "a.txt"
         >>> with atomic_write(target) as file:

@@ -27,7 +27,7 @@ def projected_gate(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
     Source: Liang et al., ECCV 2020, Algorithm 1.
 
-    Example:
+    Examples:
         >>> projected_gate(torch.tensor([[2.0, -3.0], [-1.0, -1.0]]))
         (tensor([[1., 0.],
                 [0., 1.]]), tensor([False,  True]))

@@ -40,7 +40,7 @@ def gate_point(model: nn.Module) -> GatePoint | None:
     Returns:
         The place, or None where the architecture is not known.
 
-    Example:
+    Examples:
         >>> from torchvision.models import vgg11
         >>> gate_point(vgg11()).layer
         'features.19'

@@ -10,7 +10,7 @@ from filterscope.core.gate_points import gate_point
 def head_name(model: nn.Module) -> str | None:
     """Find the layer that gives a classifier's logits: its last linear layer or convolution.
 
-    Example:
+    Examples:
         >>> from torchvision.models import resnet18, squeezenet1_1
         >>> head_name(resnet18()), head_name(squeezenet1_1())
         ('fc', 'classifier.1')
@@ -32,7 +32,7 @@ def linear_head(model: nn.Module, layer: nn.Module | None = None) -> nn.Linear |
         The linear layer, whose logits are weight times the pooled features plus bias; None where
         the architecture is not known, its head is more than that, or it reads another layer.
 
-    Example:
+    Examples:
         >>> from torchvision.models import resnet18, vgg11
         >>> linear_head(resnet18()).in_features, linear_head(vgg11())
         (512, None)

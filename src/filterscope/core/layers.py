@@ -21,7 +21,7 @@ def find_layer(model: nn.Module, layer: str | nn.Module) -> tuple[str, nn.Module
         TypeError: `layer` is neither a string nor a module.
         ValueError: `model` has no such layer; the message lists the near names.
 
-    Example:
+    Examples:
         >>> from torch import nn
         >>> name, module = find_layer(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), "1")
         >>> name, type(module).__name__

@@ -18,7 +18,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> 
     Returns:
         A `ValueError` for the caller to raise.
 
-    Example:
+    Examples:
         >>> unknown_name("model", "resnet81", ["resnet18", "vgg16"])
         ValueError("unknown model 'resnet81'; near: resnet18")
     """

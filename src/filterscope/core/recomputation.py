@@ -8,7 +8,7 @@ import torch
 def is_recomputed() -> bool:
     """Whether a layer runs inside a backward pass, as activation checkpointing makes it do.
 
-    Example:
+    Examples:
         >>> is_recomputed()
         False
     """

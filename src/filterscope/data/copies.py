@@ -48,7 +48,7 @@ def evenly_spaced(count: int, share: float) -> tuple[Tensor, Tensor]:
 
     Source: the authors' code of Zhang et al., CVPR 2018, with a share of 0.9.
 
-    Example:
+    Examples:
         >>> evenly_spaced(10, 0.8)[1]
         tensor([2, 7])
     """
@@ -76,7 +76,7 @@ def copies_of_one(positives: Tensor, negatives: Tensor) -> Copies:
 
     Source: the authors' code of Zhang et al., CVPR 2018.
 
-    Example:
+    Examples:
         >>> copies_of_one(torch.tensor([0, 1]), torch.tensor([2])).places
         tensor([0, 1, 0, 2])
     """

@@ -22,7 +22,7 @@ def read_classes(file: str | Path) -> tuple[str, ...]:
         FileNotFoundError: There is no such file.
         ValueError: No text in UTF-8, no name, or an empty line between names.
 
-    Example:
+    Examples:
         >>> import tempfile, pathlib
         >>> file = pathlib.Path(tempfile.mkdtemp()) / "classes.txt"
         >>> _ = file.write_text("cat\ndog\n")
@@ -47,7 +47,7 @@ def read_classes(file: str | Path) -> tuple[str, ...]:
 def imagenet_classes() -> tuple[str, ...]:
     """Names of ImageNet's 1000 classes, as torchvision's published weights carry them.
 
-    Example:
+    Examples:
         >>> imagenet_classes()[:2]
         ('tench', 'goldfish')
     """
@@ -60,7 +60,7 @@ def imagenet_classes() -> tuple[str, ...]:
 def imagenet_synsets() -> tuple[str, ...]:
     """WordNet numbers of ImageNet's 1000 classes, in the order of the classes.
 
-    Example:
+    Examples:
         >>> imagenet_synsets()[0], len(imagenet_synsets())
         ('n01440764', 1000)
     """
@@ -85,7 +85,7 @@ def label_images(files: Sequence[Path], by: Labels, classes: Sequence[str]) -> t
         ValueError: A folder that is no class or names two of them, a name without a known number,
             another number of images than classes, or an unknown `by`.
 
-    Example:
+    Examples:
         >>> label_images([Path("b/1.png"), Path("a/2.png")], "folder", ["a", "b"])
         (1, 0)
     """

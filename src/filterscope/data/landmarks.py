@@ -54,7 +54,7 @@ def read_landmarks(content: bytes, where: str) -> list[Landmark]:
     Raises:
         ValueError: Missing columns, or a value that is no number.
 
-    Example:
+    Examples:
         >>> read_landmarks(b"image,part,x,y\n1.jpg,head,3,4.5\n", "a.csv")[0].y
         4.5
     """
@@ -136,7 +136,7 @@ def as_points(landmarks: Sequence[Landmark], part_names: Sequence[str]) -> tuple
 
     Source: Zhang et al., CVPR 2018, the authors' code, which leaves out such parts.
 
-    Example:
+    Examples:
         >>> as_points([Landmark("a", "head", 3.0, 4.0, None, 2)], ["head", "legs"])[0]
         tensor([[3., 4.],
                 [nan, nan]], dtype=torch.float64)

@@ -9,7 +9,7 @@ from torch import Tensor
 def mirror_points(points: Tensor, size: int) -> Tensor:
     """Mirror points (..., 2) left to right in images of `size` pixels.
 
-    Example:
+    Examples:
         >>> mirror_points(torch.tensor([10.0, 3.0]), 32)
         tensor([22.,  3.])
     """

@@ -90,7 +90,7 @@ def load_dataset(
         ValueError: An unknown name, a wrong layout, one class (but for masked-folder), an empty
             class, too many unreadable images.
 
-    Example:
+    Examples:
         >>> dataset = load_dataset("digits")
         >>> len(dataset.train), len(dataset.test), dataset.train.raw(0).shape
         (1438, 359, torch.Size([3, 16, 16]))

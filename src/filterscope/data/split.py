@@ -223,7 +223,7 @@ def class_weights(labels: Tensor, num_classes: int) -> Tensor:
     Raises:
         ValueError: A class without images.
 
-    Example:
+    Examples:
         >>> class_weights(torch.tensor([0, 0, 0, 1]), num_classes=2)
         tensor([0.6667, 2.0000], dtype=torch.float64)
     """

@@ -35,7 +35,7 @@ class Transform:
         stretch: Scale both sides to `image_size` instead, without a cut: the whole image is kept,
             its aspect ratio is not.
 
-    Example:
+    Examples:
         >>> from PIL import Image
         >>> Transform(image_size=32)(Image.new("L", (40, 60))).shape
         torch.Size([3, 32, 32])
@@ -103,7 +103,7 @@ class Transform:
             FileNotFoundError: There is no such file.
             ValueError: The content is no mask, see `open_mask`.
 
-        Example:
+        Examples:
             >>> from PIL import Image
             >>> Transform(image_size=32).mask(Image.new("1", (40, 60), 1)).all()
             tensor(True)
@@ -124,7 +124,7 @@ class Transform:
         Returns:
             (..., 2), x and y in pixels of the network's input; NaN for a point that was cut away.
 
-        Example:
+        Examples:
             >>> Transform(100, stretch=True).points(torch.tensor([20.0, 15.0]), (40, 20))
             tensor([50., 75.])
         """

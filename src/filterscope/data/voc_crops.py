@@ -37,7 +37,7 @@ def object_window(mask: Mask) -> Box | None:
 
     Source: the authors' script of Liang et al., ECCV 2020.
 
-    Example:
+    Examples:
         >>> mask = np.zeros((8, 8), bool)
         >>> mask[2:5, 1:6] = True
         >>> object_window(mask)

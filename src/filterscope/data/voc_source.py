@@ -85,7 +85,7 @@ def divide_photographs(names: list[str], seed: int = 0) -> set[str]:
         names: All photographs, in the order of VOC's list, on which the choice depends.
         seed: Of the generator.
 
-    Example:
+    Examples:
         >>> sorted(divide_photographs(["a", "b", "c", "d"]))
         ['b', 'd']
     """

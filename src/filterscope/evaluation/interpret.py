@@ -49,7 +49,7 @@ def interpret_images(
 
     Source: Navarrete Michelini et al., ICCV 2019; the attack is Goodfellow et al., ICLR 2015.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from PIL import Image
         >>> from filterscope.runs import load_network

@@ -91,7 +91,7 @@ class InterpretSettings:
     def voters(self, num_classes: int) -> int:
         """How many labels pixels vote for, 0 for no votes.
 
-        Example:
+        Examples:
             >>> settings = InterpretSettings(votes="auto")
             >>> settings.voters(10), settings.voters(1000)
             (10, 20)

@@ -32,7 +32,7 @@ class Mean:
     def of(cls, values: Iterable[float]) -> Mean:
         """Mean and deviation of the values that are no NaN.
 
-        Example:
+        Examples:
             >>> Mean.of([1.0, 3.0, float("nan")])
             Mean(value=2.0, deviation=1.41, count=2)
         """

@@ -145,7 +145,7 @@ def largest(parts: Contributions, count: int = _LARGEST) -> list[tuple[str, floa
 def number(value: float) -> str:
     """A score or a part of one.
 
-    Example:
+    Examples:
         >>> number(33.5248), number(0.0000123)
         ('33.525', '1.23e-05')
     """

@@ -58,7 +58,7 @@ def peak_layer(model: nn.Module, studied: str) -> str:
         model: The plain classifier.
         studied: Name of its studied layer.
 
-    Example:
+    Examples:
         >>> peak_layer(PartNetwork("alexnet_parts"), "relu6")
         'conv6'
     """
@@ -239,7 +239,7 @@ def part_discs(landmarks: Tensor, side: int) -> Tensor:
     Returns:
         (N, P, side, side) bool; empty where a part is missing.
 
-    Example:
+    Examples:
         >>> part_discs(torch.tensor([[[8.0, 8.0]]]), 16).sum()
         tensor(13)
     """

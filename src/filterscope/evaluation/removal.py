@@ -39,7 +39,7 @@ def removed_sets(num_classes: int) -> list[list[int]]:
 
     For CIFAR-10 the pair is plane and dog, as in the paper's figure 5.
 
-    Example:
+    Examples:
         >>> removed_sets(4)
         [[0], [1], [2], [3], [0, 2]]
     """

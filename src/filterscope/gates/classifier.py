@@ -72,7 +72,7 @@ class GatedClassifier(nn.Module):
 
     Source: Liang et al., ECCV 2020, section 3 (figure 2).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),

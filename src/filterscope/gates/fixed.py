@@ -25,7 +25,7 @@ def fixed_gate(num_classes: int, exclusive: int, shared: int) -> Tensor:
 
     Source: Liang et al., ECCV 2020, appendix E.
 
-    Example:
+    Examples:
         >>> fixed_gate(num_classes=10, exclusive=6, shared=4).shape
         torch.Size([10, 64])
     """

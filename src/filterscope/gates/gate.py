@@ -32,7 +32,7 @@ class ClassGate(nn.Module):
 
     Source: Liang et al., ECCV 2020, section 3.2 and equation 3.
 
-    Example:
+    Examples:
         >>> import torch
         >>> gate = ClassGate(num_classes=10, num_filters=64)
         >>> gate(torch.ones(2, 64, 8, 8), torch.tensor([0, 3])).shape

@@ -32,7 +32,7 @@ def gate_penalty(gate: ClassGate, kind: PenaltyKind = "l1") -> Tensor:
 
     Source: Liang et al., ECCV 2020, equation 3.
 
-    Example:
+    Examples:
         >>> gate = ClassGate(num_classes=10, num_filters=64)  # all ones: 640 against g = 64
         >>> gate_penalty(gate).item()
         576.0

@@ -20,7 +20,7 @@ class Slot:
 def tensors_of(value: Any) -> list[Tensor]:
     """The tensors in a value, in order.
 
-    Example:
+    Examples:
         >>> import torch
         >>> len(tensors_of((torch.ones(1), [2, torch.ones(1)], {"a": torch.ones(1)})))
         3

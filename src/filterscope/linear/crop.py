@@ -46,7 +46,7 @@ def apply_program(program: Program, probes: Tensor) -> Tensor:
 def support(probes: Tensor) -> Box | None:
     """The box outside of which probes (P, N, C, *positions) are zero; None without positions.
 
-    Example:
+    Examples:
         >>> probes = torch.zeros(1, 1, 1, 4, 5)
         >>> probes[..., 2, 3] = 1
         >>> support(probes)

@@ -61,7 +61,7 @@ def pixel_discussion(
     Source: Navarrete Michelini et al., ICCV 2019, equation 10 of the appendix; "conserving" and
     "backprojected" are this library's.
 
-    Example:
+    Examples:
         >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
         >>> interpreter = LinearInterpreter(model, torch.rand(1, 3, 2, 2))
         >>> pixels = pixel_discussion(interpreter, 1)

@@ -11,7 +11,7 @@ class UnsupportedOperation(ValueError):
         path: Path of the module that ran it; empty for the network's own forward.
         reason: What is the matter, and what can be done.
 
-    Example:
+    Examples:
         >>> raise UnsupportedOperation("softmax", "head", "it is no linear operation")
         Traceback (most recent call last):
         filterscope.linear.errors.UnsupportedOperation: operation `softmax` in `head`: it is no ...

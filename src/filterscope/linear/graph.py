@@ -24,7 +24,7 @@ def _is_overwritten(error: RuntimeError) -> bool:
     return inplace or isinstance(error, CheckpointError)
 
 
-def _product(gradient: Tensor, offset: Tensor) -> Tensor:
+def constant_part(gradient: Tensor, offset: Tensor) -> Tensor:
     """Gradient times constant; an infinite constant that nothing reads counts for nothing."""
     return torch.where(gradient == 0, 0, gradient * offset)
 
@@ -127,7 +127,7 @@ class Graph:
         """
         first, others = self.gradients(u[None])
         pairs = zip(others, self._offsets, strict=True)
-        return first[0] * images, [_product(gradient[0], offset) for gradient, offset in pairs]
+        return first[0] * images, [constant_part(gradient[0], offset) for gradient, offset in pairs]
 
     def _read(self, reading: Callable[[Recording], Found]) -> Found:
         """Read the recording; a replay of the program where the network has overwritten it."""

@@ -126,7 +126,7 @@ def _block(model: nn.Module, own: str, head: str) -> str:
 def block_path(model: nn.Module, path: str) -> str:
     """The outermost module on a path that is no container such as `nn.Sequential`.
 
-    Example:
+    Examples:
         >>> inner = nn.Sequential(nn.TransformerEncoderLayer(4, 2))
         >>> block_path(nn.Sequential(inner, nn.ReLU()), "0.0.self_attn.out_proj")
         '0.0'

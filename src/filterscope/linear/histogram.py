@@ -73,7 +73,7 @@ def contribution_histogram(
 
     Source: Navarrete Michelini et al., ICCV 2019, figure 1 of the appendix.
 
-    Example:
+    Examples:
         >>> one = Contributions(0, 1.0, [("conv", 3.0)], 4.0, torch.ones(1), [])
         >>> other = Contributions(1, -1.0, [("conv", 2.0)], 1.0, torch.ones(1), [])
         >>> histogram = contribution_histogram([one, other])

@@ -38,7 +38,10 @@ class LinearInterpreter:
 
     Args:
         model: Any network of plain PyTorch operations. It is put in eval mode for a moment and
-            restored; it is not changed. A compiled one is unwrapped.
+            restored; its weights are not changed. A compiled one is unwrapped. The interpreter
+            holds for the one pass that it records: a network that draws at random or keeps a
+            state is refused where its modules, buffers or the global generators show it; what
+            hides elsewhere (a global, a generator of its own in a list) is not noticed.
         images: x0, (N, ...), prepared as the network expects them. Each image has a map of its
             own; rows, columns and the operator want N = 1.
         smooth: How sigmoid, softplus and other smooth units are frozen: "chord" through h(0)
@@ -69,7 +72,7 @@ class LinearInterpreter:
     Source: Navarrete Michelini et al., "A Tour of Convolutional Networks Guided by Linear
     Interpreters", ICCV 2019; gates, attention and other norms are this library's extension.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
         >>> image = torch.rand(1, 1, 4, 4)
         >>> interpreter = LinearInterpreter(model, image)
@@ -258,7 +261,7 @@ class LinearInterpreter:
             ValueError: A target out of range; an unknown layer, one that did not run, one whose
                 output is no tensor (N, filters, ...), or one that the output does not depend on.
 
-        Example:
+        Examples:
             >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
             >>> interpreter = LinearInterpreter(model, torch.rand(1, 1, 4, 4))
             >>> interpreter.filter_contributions(2, "1").values.shape

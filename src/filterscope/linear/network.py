@@ -25,7 +25,7 @@ class Network:
         paths: Dotted path of each module.
         tensors: Name and tensor of each parameter and buffer, each once.
 
-    Example:
+    Examples:
         >>> network = Network(nn.Sequential(nn.Linear(1, 1), nn.ReLU()))
         >>> list(network.paths.values()), [name for name, _ in network.tensors]
         (['', '0', '1'], ['0.weight', '0.bias'])

@@ -34,7 +34,7 @@ def operation(function: Any, kwargs: Mapping[str, Any]) -> Operation:
         function: What `TorchFunctionMode` was given.
         kwargs: The call's keyword arguments, of which ``inplace`` is looked at.
 
-    Example:
+    Examples:
         >>> found = operation(torch.Tensor.add_, {})
         >>> found.name, found.writes, found.function is torch.Tensor.add
         ('add', True, True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from filterscope.linear.cut import Cut
-from filterscope.linear.graph import Graph
+from filterscope.linear.graph import Graph, constant_part
 from filterscope.linear.program import Program
 from filterscope.linear.spread import Place, spread
 
@@ -59,7 +59,7 @@ class PixelReader:
         maps = (rows[:, 0] * self._images[0]).sum(1)
         terms = _size(maps)
         pairs = zip(gradients, self._constants, strict=True)
-        products = [gradient * offset for gradient, (offset, _) in pairs]
+        products = [constant_part(gradient, offset) for gradient, (offset, _) in pairs]
         if self._method == "backprojected":
             if products:
                 maps = maps + self._graph.backproject(products)[:, 0].sum(1)
@@ -108,7 +108,7 @@ class CutReader:
         maps = (features @ self._maps).view(-1, *self._size)
         terms = features.abs().double() @ self._terms
         pairs = zip(gradients, self._constants, strict=True)
-        products = [gradient * offset for gradient, (offset, _) in pairs]
+        products = [constant_part(gradient, offset) for gradient, (offset, _) in pairs]
         if self._method == "conserving":
             return add_spread(maps, terms, products, [place for _, place in self._constants])
         if self._method == "backprojected" and products:

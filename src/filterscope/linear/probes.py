@@ -26,7 +26,7 @@ def flat_index(index: Index, shape: Sequence[int], name: str = "index") -> int:
         TypeError: Neither an integer nor a tuple of integers.
         ValueError: Out of range, or another number of axes.
 
-    Example:
+    Examples:
         >>> flat_index((1, 2), (3, 4)), flat_index(6, (3, 4))
         (6, 6)
     """
@@ -55,7 +55,7 @@ def unit(index: Index, like: Tensor) -> Tensor:
 def units_at(positions: Sequence[int], like: Tensor) -> Tensor:
     """For each image a one at its flat position, zero elsewhere, in the shape of `like` (N, ...).
 
-    Example:
+    Examples:
         >>> units_at([2, 0], torch.rand(2, 3))
         tensor([[0., 0., 1.],
                 [1., 0., 0.]])

@@ -50,7 +50,7 @@ class Program:
         layers: Number of the value that each module of the network returned, by path; None where
             it is no tensor that depends on the image.
 
-    Example:
+    Examples:
         >>> import torch
         >>> program = Program([Step("mul", "", lambda x: 3 * x, torch.ones(1), (0,), (1,))], 0, 1)
         >>> program.run(torch.tensor([2.0])), program.run(torch.zeros(1), offsets={0})

@@ -52,7 +52,7 @@ def residual_shares(parts: Contributions) -> ResidualShares:
 
     Source: Navarrete Michelini et al., ICCV 2019, table 1 of the appendix.
 
-    Example:
+    Examples:
         >>> import torch
         >>> layers = [("conv", 4.0), ("fc", -1.0)]
         >>> parts = Contributions(0, 1.0, layers, 4.0, torch.ones(1), [])

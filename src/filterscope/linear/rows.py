@@ -43,7 +43,7 @@ def iterate_rows(
         TypeError: No interpreter, or labels that are no integers.
         ValueError: A label out of range, several images, an output that is no row of scores.
 
-    Example:
+    Examples:
         >>> import torch
         >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5))
         >>> interpreter = LinearInterpreter(model, torch.rand(1, 3, 2, 2))

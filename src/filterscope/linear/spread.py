@@ -267,7 +267,7 @@ def spread(values: Tensor, axes: Axes, size: Sequence[int], spans: Spans = None)
     Returns:
         (P, H, W), each summing to the sum of its values.
 
-    Example:
+    Examples:
         >>> spread(torch.tensor([[[[4.0, 8.0]]]]), (1, 2), (2, 4))
         tensor([[[1., 1., 2., 2.],
                  [1., 1., 2., 2.]]])

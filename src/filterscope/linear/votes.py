@@ -184,7 +184,7 @@ def pixel_votes(
 
     Source: Navarrete Michelini et al., ICCV 2019, appendix.
 
-    Example:
+    Examples:
         >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
         >>> votes = pixel_votes(LinearInterpreter(model, torch.rand(1, 3, 2, 2)))
         >>> votes.winners.shape, float(votes.shares.sum()), votes.is_preview

@@ -47,7 +47,7 @@ def activation_map(
 
     Source: Liang et al., ECCV 2020, appendix H.1.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
         ...                       nn.Flatten(), nn.Linear(8, 5))
         >>> images = torch.rand(2, 3, 12, 12)

@@ -29,7 +29,7 @@ def gaussian_blur(maps: Tensor, sigma: float, kernel_size: int | None = None) ->
         ValueError: Maps without two dimensions or of integers, a `sigma` that is not positive, or
             a `kernel_size` that is not an odd positive integer.
 
-    Example:
+    Examples:
         >>> spot = torch.zeros(5, 5)
         >>> spot[2, 2] = 1
         >>> gaussian_blur(spot, sigma=0.5, kernel_size=3)[2, 1:4]

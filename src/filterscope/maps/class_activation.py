@@ -45,7 +45,7 @@ def class_activation_map(
 
     Source: Liang et al., ECCV 2020, section 4.2; B. Zhou et al., CVPR 2016.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
         ...                       nn.Flatten(), nn.Linear(8, 5))
         >>> images, labels = torch.rand(2, 3, 12, 12), torch.tensor([0, 4])

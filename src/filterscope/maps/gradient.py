@@ -81,7 +81,7 @@ def grad_map(
 
     Source: Liang et al., ECCV 2020, section 4.2 and appendix G.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
         >>> maps = grad_map(model, torch.rand(2, 3, 12, 12), "0", filters=[1, 5])
         >>> maps.shape, (maps > 1).dtype
@@ -128,7 +128,7 @@ def input_gradients(
 
     Source: Liang et al., ECCV 2020, appendix G.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
         >>> [g.shape for g in input_gradients(model, torch.rand(2, 3, 12, 12), "0", filters=[1])]
         [torch.Size([2, 3, 12, 12])]

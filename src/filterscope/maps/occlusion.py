@@ -45,7 +45,7 @@ class Occluder:
     def positions(self, image_size: Sequence[int]) -> tuple[Tensor, Tensor]:
         """First rows and first columns of the positions that lie within an image, int64.
 
-        Example:
+        Examples:
             >>> Occluder(size=3, stride=2).positions((8, 5))
             (tensor([0, 2, 4]), tensor([0, 2]))
         """
@@ -101,7 +101,7 @@ def occlusion_drops(
 
     Source: Zhang et al., CVPR 2018, section 4.1; B. Zhou et al., ICLR 2015.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU())
         >>> images = torch.rand(2, 3, 20, 24)
         >>> occlusion_drops(model, images, "1", [7, 0], occluder=Occluder(5, stride=5)).shape

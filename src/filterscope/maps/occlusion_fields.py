@@ -142,7 +142,7 @@ def occlusion_field(
 
     Source: Zhang et al., CVPR 2018, section 4.1; B. Zhou et al., ICLR 2015.
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.ReLU())
         >>> images = torch.rand(4, 3, 20, 24)
         >>> found = occlusion_field(model, images, "1", [7, 0], occluder=Occluder(5, stride=2))

@@ -56,7 +56,7 @@ class ReceptiveField:
     def centres(self) -> Tensor:
         """Centre of each unit's field as (x, y) in pixels, (h, w, 2) float64.
 
-        Example:
+        Examples:
             >>> model = nn.Sequential(nn.Conv2d(1, 1, 3, stride=2, padding=1))
             >>> field = receptive_field(model, "0", torch.zeros(1, 1, 4, 6))
             >>> field.centres()[1, 2]
@@ -127,7 +127,7 @@ def receptive_field(
 
     Source: Zhang et al., CVPR 2018, section 4 (positions of a filter's peaks).
 
-    Example:
+    Examples:
         >>> from torchvision.models import vgg16
         >>> field = receptive_field(vgg16(), "features.29", torch.zeros(1, 3, 224, 224))
         >>> field.size, field.stride, field.first

@@ -21,7 +21,7 @@ class ClassClusters(IndexedSamples):
         random_state: As in `cluster_centres`.
         n_init: As in `cluster_centres`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> metric = ClassClusters(torch.eye(2))
         >>> labels = torch.arange(10) % 2

@@ -16,7 +16,7 @@ class ClassMeanFeatures(Metric):
         num_classes: C.
         num_filters: K.
 
-    Example:
+    Examples:
         >>> metric = ClassMeanFeatures(num_classes=2, num_filters=1)
         >>> metric.update(torch.tensor([[1.0], [3.0]]), torch.tensor([0, 1]))
         >>> metric.compute()

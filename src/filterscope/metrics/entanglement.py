@@ -22,7 +22,7 @@ class FilterClassEntanglement(IndexedSamples):
         lr: As in `filter_class_entanglement`.
         random_state: As in `filter_class_entanglement`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> metric = FilterClassEntanglement(torch.eye(2), torch.zeros(2), steps=10)
         >>> labels = torch.arange(10) % 2

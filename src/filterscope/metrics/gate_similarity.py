@@ -20,7 +20,7 @@ class GateSimilarityScore(Metric):
     Args:
         gate: Matrix (C, K).
 
-    Example:
+    Examples:
         >>> metric = GateSimilarityScore(torch.eye(2))
         >>> labels = torch.tensor([0, 1])
         >>> metric.update(torch.eye(2), labels, labels)

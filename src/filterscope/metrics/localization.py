@@ -36,7 +36,7 @@ class ActivationLocalization(ResultMetric):
         share: As in `activation_localization`.
         success: As in `activation_localization`.
 
-    Example:
+    Examples:
         >>> metric = ActivationLocalization(num_classes=2)
         >>> maps, masks = torch.rand(6, 3, 4, 4), torch.rand(6, 16, 16) > 0.5
         >>> metric.update(maps, masks, torch.arange(6) % 2, torch.arange(6))
@@ -142,7 +142,7 @@ class MapLocalization(_SummingLocalization):
         share: As in `map_localization`.
         success: As in `map_localization`.
 
-    Example:
+    Examples:
         >>> metric = MapLocalization(num_classes=2)
         >>> metric.update(torch.rand(6, 8, 8), torch.rand(6, 8, 8) > 0.5, torch.arange(6) % 2)
         >>> metric.compute().num_samples
@@ -172,7 +172,7 @@ class GradientLocalization(_SummingLocalization):
         threshold: As in `gradient_localization`.
         success: As in `gradient_localization`.
 
-    Example:
+    Examples:
         >>> metric = GradientLocalization(num_classes=2, num_filters=30)
         >>> masks = torch.rand(6, 8, 8) > 0.5
         >>> metric.update(2 * torch.rand(6, 30, 8, 8), masks, torch.arange(6) % 2)

@@ -31,7 +31,7 @@ class LocationInstability(ResultMetric):
     Raises:
         ValueError: Centres or a size of a wrong shape.
 
-    Example:
+    Examples:
         >>> import torch
         >>> metric = LocationInstability(centres=10 * torch.rand(4, 4, 2), image_size=(10, 10))
         >>> metric.update(torch.rand(6, 3, 4, 4), 10 * torch.rand(6, 2, 2), torch.arange(6))

@@ -20,7 +20,7 @@ class MaskedConfusion(Metric):
         head: The rest of the network, features to logits (N, C). It is called, and not moved,
             saved or switched with the metric.
 
-    Example:
+    Examples:
         >>> metric = MaskedConfusion(2, torch.tensor([False, True]), head=lambda x: x)
         >>> metric.update(torch.eye(2), torch.tensor([0, 1]))
         >>> metric.compute()

@@ -22,7 +22,7 @@ class MutualInformation(IndexedSamples):
         ties: As in `mutual_information_matrix`.
         random_state: As in `mutual_information_matrix`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> metric = MutualInformation(num_classes=2)
         >>> labels = torch.arange(40) % 2

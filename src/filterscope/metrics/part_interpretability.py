@@ -34,7 +34,7 @@ class PartInterpretability(ResultMetric):
     Raises:
         ValueError: Centres of a wrong shape.
 
-    Example:
+    Examples:
         >>> import torch
         >>> metric = PartInterpretability(8 * torch.rand(4, 4, 2), radius=2.5, share=0.1)
         >>> masks = torch.rand(6, 2, 8, 8) > 0.5

@@ -27,7 +27,7 @@ class PatchMoments(Metric):
     Raises:
         ValueError: Channels that the groups do not divide.
 
-    Example:
+    Examples:
         >>> metric = PatchMoments(num_classes=1, channels=1, kernel_size=2)
         >>> metric.update(torch.ones(2, 1, 3, 3), torch.tensor([0, 0]))
         >>> counts, sums, products = metric.compute()

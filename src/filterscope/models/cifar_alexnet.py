@@ -29,7 +29,7 @@ class CifarAlexNet(nn.Module):
 
     Source: Krizhevsky et al., NeurIPS 2012; Liang et al., ECCV 2020, section 4.3 and appendix E.
 
-    Example:
+    Examples:
         >>> import torch
         >>> CifarAlexNet(num_classes=10)(torch.zeros(2, 3, 32, 32)).shape
         torch.Size([2, 10])

@@ -51,7 +51,7 @@ class CifarResNet(nn.Module):
 
     Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2.
 
-    Example:
+    Examples:
         >>> import torch
         >>> CifarResNet(20, num_classes=10)(torch.zeros(2, 3, 32, 32)).shape
         torch.Size([2, 10])

@@ -26,7 +26,7 @@ class PixelRange(nn.Module):
     network that wants another range converts by itself. Weights of MatConvNet bring their own
     mean. Without weights the images' mean stays away and only the range is opened.
 
-    Example:
+    Examples:
         >>> import torch
         >>> PixelRange()(torch.ones(1, 3, 1, 1)).flatten()
         tensor([58.3950, 57.1200, 57.3750])
@@ -160,7 +160,7 @@ class ClassicNet(nn.Module):
     Source: Krizhevsky et al., NeurIPS 2012; Chatfield et al., BMVC 2014, table 1; the layers are
         those of the weights released with MatConvNet.
 
-    Example:
+    Examples:
         >>> import torch
         >>> ClassicNet("vgg_s", num_classes=10)(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 10])

@@ -50,7 +50,7 @@ class PartNetwork(nn.Module):
 
     Source: Zhang et al., CVPR 2018, section 3, and the layers of the authors' code.
 
-    Example:
+    Examples:
         >>> import torch
         >>> PartNetwork("vgg_m_parts", num_classes=1)(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 1])
@@ -96,7 +96,7 @@ def part_layers(model: nn.Module, second_mask: SecondMask = "after_pool") -> tup
 
     Source: Zhang et al., CVPR 2018, section 3; the place of the second mask is their code's.
 
-    Example:
+    Examples:
         >>> part_layers(PartNetwork("alexnet_parts"))
         ('features.relu5', 'pool6')
     """

@@ -56,7 +56,7 @@ def create_part_network(
 
     Source: Zhang et al., CVPR 2018, sections 3 and 5.
 
-    Example:
+    Examples:
         >>> create_part_network("resnet20", ["cat", "dog"], image_size=32).layer_names
         ('layer3',)
     """

@@ -70,7 +70,7 @@ def list_models(pattern: str = "*") -> list[str]:
     Returns:
         Sorted names.
 
-    Example:
+    Examples:
         >>> list_models("resnet*_cifar")
         ['resnet101_cifar', 'resnet50_cifar']
     """
@@ -103,7 +103,7 @@ def create_model(
         ValueError: An unknown name (with the near ones), weights or layers that do not fit.
         ModuleNotFoundError: A timm name without timm.
 
-    Example:
+    Examples:
         >>> create_model("resnet20", num_classes=10).layer3[2].conv2.weight.shape
         torch.Size([64, 64, 3, 3])
     """
@@ -130,7 +130,7 @@ def model_info(name: str) -> ModelInfo:
     Args:
         name: As `create_model` takes it.
 
-    Example:
+    Examples:
         >>> model_info("vgg16").gate_point
         GatePoint(layer='features.29', num_filters=512, activation='relu', head='mlp')
     """

@@ -135,7 +135,7 @@ def freeze(model: nn.Module, prefixes: str | Iterable[str]) -> None:
     Raises:
         ValueError: A name under which there is no parameter, with the near ones.
 
-    Example:
+    Examples:
         >>> from torchvision.models import resnet18
         >>> model = resnet18()
         >>> freeze(model, ["layer1"])

@@ -46,7 +46,7 @@ class PartTemplateConv2d(nn.Conv2d):
 
     Source: Zhang et al., CVPR 2018, section 3 (figure 2).
 
-    Example:
+    Examples:
         >>> import torch
         >>> layer = PartTemplateConv2d(3, 8, kernel_size=3, padding=1, shape="l1")
         >>> layer(torch.randn(2, 3, 14, 14)).shape

@@ -46,7 +46,7 @@ def template_coverage(bank: Tensor) -> TemplateCoverage:
     Raises:
         ValueError: Not a bank of square templates.
 
-    Example:
+    Examples:
         >>> from filterscope.parts import part_templates
         >>> coverage = template_coverage(part_templates(6, "l1", space="index"))
         >>> coverage.centre, coverage.corner, coverage.mean

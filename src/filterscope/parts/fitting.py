@@ -55,7 +55,7 @@ def fit_template(landmarks: Tensor, image_size: int | tuple[int, int]) -> Fitted
 
     Source: ours; fitting templates to data is future work in Ong and Liu.
 
-    Example:
+    Examples:
         >>> head_and_legs = torch.tensor([[[10.0, 10.0], [10.0, 90.0]]])
         >>> template = fit_template(head_and_legs, image_size=100)
         >>> template.borders[0]

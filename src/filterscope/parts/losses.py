@@ -54,7 +54,7 @@ def part_losses(
 
     Source: Zhang et al., CVPR 2018, section 3; the authors' code.
 
-    Example:
+    Examples:
         >>> import torch
         >>> layer = PartTemplates(num_filters=3)
         >>> with part_losses(layer, torch.tensor([True, False])) as losses:

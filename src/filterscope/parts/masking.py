@@ -63,7 +63,7 @@ class PartTemplates(nn.Module):
 
     Source: Zhang et al., CVPR 2018, section 3; the authors' code for beta and categories.
 
-    Example:
+    Examples:
         >>> import torch
         >>> maps = torch.rand(2, 8, 6, 6)
         >>> masked = PartTemplates(num_filters=8)(maps)

@@ -29,7 +29,7 @@ def peak_units(maps: Tensor, mu: Mu = "argmax") -> Tensor:
 
     Source: Zhang et al., CVPR 2018, section 3.
 
-    Example:
+    Examples:
         >>> import torch
         >>> maps = torch.zeros(1, 1, 3, 3)
         >>> maps[0, 0, 0, 0], maps[0, 0, 2, 2] = 1.0, 1.5

@@ -56,7 +56,7 @@ def add_part_templates(
 
     Source: Zhang et al., CVPR 2018, section 5 (implementation details).
 
-    Example:
+    Examples:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
         >>> net = add_part_templates(model, layers=["1"], categories=["bird"])
         >>> net.layer_names, net.templates[0].num_filters

@@ -62,7 +62,7 @@ def part_templates(
 
     Source: Zhang et al., CVPR 2018, section 3; Ong and Liu, section 3.
 
-    Example:
+    Examples:
         >>> bank = part_templates(size=6)
         >>> bank.shape, bank[14, 2].tolist()
         (torch.Size([36, 6, 6]), [-0.60, 0.20, 1.0, 0.20, -0.60, -1.0])

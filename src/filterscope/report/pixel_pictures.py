@@ -42,7 +42,7 @@ def photo_uri(pixels: np.ndarray) -> str:
 def signed_scale(values: np.ndarray) -> float:
     """The size at which a signed map is at its strongest: that of its largest fiftieth.
 
-    Example:
+    Examples:
         >>> signed_scale(np.array([[-2.0, 1.0]]))
         2.0
     """

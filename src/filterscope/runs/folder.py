@@ -26,7 +26,7 @@ class RunFolder:
     Args:
         path: The folder.
 
-    Example:
+    Examples:
         >>> RunFolder(Path("runs/gated")).config.name
         'config.yaml'
     """

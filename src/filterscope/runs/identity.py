@@ -50,7 +50,7 @@ def defining_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Two runs with equal ones are two seeds of one experiment.
 
-    Example:
+    Examples:
         >>> defining_settings({"method": "standard", "lambda1": 3, "seed": 1, "epochs": 2})
         {'method': 'standard', 'epochs': 2}
     """
@@ -73,7 +73,7 @@ def settings_digest(config: Mapping[str, Any]) -> str:
 def run_name(config: Mapping[str, Any]) -> str:
     """Name a run after its data, architecture and method, fit for a folder.
 
-    Example:
+    Examples:
         >>> run_name({"data": "folder:my/photos", "model": "timm:resnet18", "method": "gated"})
         'photos-timm-resnet18-gated'
     """

@@ -124,7 +124,7 @@ def load_run(path: str | Path) -> Run:
         FileNotFoundError: The folder is no run folder, or no epoch of it was finished.
         ValueError: A damaged file, or weights that do not fit the recorded architecture.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from filterscope.training import TrainSettings, train
         >>> settings = TrainSettings(epochs=1, limit=64, limit_test=32)

@@ -43,7 +43,7 @@ class Network:
     def normalize(self, pixels: Tensor) -> Tensor:
         """Turn pixels in [0, 1], (N, 3, H, W), into the network's input; gradients pass.
 
-        Example:
+        Examples:
             >>> network = load_network(model="resnet20", random_weights=True)
             >>> float(network.normalize(torch.full((1, 3, 1, 1), 0.485))[0, 0])
             0.0
@@ -97,7 +97,7 @@ def load_network(
         ConnectionError: Published weights that could not be fetched.
         ModuleNotFoundError: A timm name without timm.
 
-    Example:
+    Examples:
         >>> network = load_network(model="resnet20", random_weights=True)
         >>> len(network.classes), network.transform.image_size
         (10, 32)

@@ -30,7 +30,7 @@ def from_pretrained(
         ValueError: A damaged file, weights of another architecture, or an own architecture
             without `model`.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from filterscope.models import create_model
         >>> net = GatedClassifier(create_model("resnet20", 10), "layer3", 10, 64)

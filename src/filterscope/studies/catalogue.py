@@ -37,7 +37,7 @@ def find_study(name: str) -> Study:
     Raises:
         ValueError: An unknown name, with the near ones.
 
-    Example:
+    Examples:
         >>> find_study("csg-fig5").source
         'Liang et al., ECCV 2020, figure 5'
     """

@@ -77,7 +77,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
 def chosen_images(labels: Tensor, seed: int) -> Tensor:
     """Choose two test images of each of the first ten classes by a seed.
 
-    Example:
+    Examples:
         >>> chosen_images(torch.tensor([0, 0, 0, 1, 1]), seed=0).shape
         torch.Size([4])
     """

@@ -90,7 +90,7 @@ def training_settings(
     Raises:
         ValueError: An unknown side, or settings out of their range.
 
-    Example:
+    Examples:
         >>> smoke = StudySettings("smoke")
         >>> made = training_settings(smoke, "fixed", 0, data="digits", num_classes=10)
         >>> made.fixed_gate, made.epochs

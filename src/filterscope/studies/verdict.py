@@ -68,7 +68,7 @@ def judge(claim: Claim, *, papers_setting: bool) -> Verdict:
     Returns:
         The verdict; `RULE` has the rule in words.
 
-    Example:
+    Examples:
         >>> judge(Claim("a > b", (0.2, 0.3, 0.25)), papers_setting=False).direction
         'holds'
         >>> judge(Claim("a > b", (0.2, -0.3, 0.25)), papers_setting=False).direction

@@ -76,7 +76,7 @@ def train(
         ValueError: Settings, data or weights that do not fit.
         TrainingDivergedError: The loss is no longer finite.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> settings = TrainSettings(model="resnet20", epochs=1, limit=64, limit_test=32)
         >>> folder = train(settings, tempfile.mkdtemp() + "/run")

@@ -229,7 +229,7 @@ def preset(name: str, method: str | None = None, model: str | None = None) -> di
     Raises:
         ValueError: An unknown name, with the near ones.
 
-    Example:
+    Examples:
         >>> preset("csg-digits")["scheme"]
         'joint'
     """

@@ -27,7 +27,7 @@ def phase_of(epoch: int, settings: TrainSettings) -> Phase:
 
     Source: Liang et al., ECCV 2020, algorithm 1, read as in the authors' code.
 
-    Example:
+    Examples:
         >>> settings = TrainSettings(method="gated", warmup=10, period=3, gated_epochs=1)
         >>> [e for e in range(20) if phase_of(e, settings) == "gated"]
         [11, 14, 17]
@@ -48,7 +48,7 @@ def gated_epoch_count(settings: TrainSettings) -> int:
 def schedule_notes(settings: TrainSettings) -> list[str]:
     """Say what a user of gates would be surprised by.
 
-    Example:
+    Examples:
         >>> schedule_notes(TrainSettings(method="gated", warmup=10, epochs=5))
         ['no epoch trains the gate: warmup 10, period 3, epochs 5']
     """
@@ -66,7 +66,7 @@ def gate_learning_rate(settings: TrainSettings, steps_per_epoch: int) -> float:
     Adam moves an entry by about its rate a step, and a column needs about 6.9 / rate steps to
     become one-hot by the penalty alone; 30 / steps leaves room to spare, within [0.001, 0.1].
 
-    Example:
+    Examples:
         >>> gate_learning_rate(TrainSettings(method="gated", warmup=0, epochs=30), 100)
         0.03
     """
@@ -91,7 +91,7 @@ def learning_rate_factor(epoch: int, fraction: float, settings: TrainSettings) -
         0.1 at each milestone, logspace falls evenly to 0.1 over `decay_epochs`, both at whole
         epochs.
 
-    Example:
+    Examples:
         >>> learning_rate_factor(15, 0.0, TrainSettings(epochs=30))
         0.5
     """
@@ -123,7 +123,7 @@ def filter_weight(epoch: int, settings: TrainSettings) -> float:
 
     Source: the authors' code of Zhang et al., CVPR 2018.
 
-    Example:
+    Examples:
         >>> settings = TrainSettings(method="parts", filter_loss="official")
         >>> filter_weight(0, settings), filter_weight(3, settings)
         (1e-06, 2.5e-07)
@@ -169,7 +169,7 @@ def category_factors(settings: TrainSettings, loss: TaskLoss, num_logits: int) -
 
     Source: the authors' code of Zhang et al., CVPR 2018.
 
-    Example:
+    Examples:
         >>> category_factors(TrainSettings(category_factors="official"), "softmax", 6).rate
         1.2
     """

@@ -32,7 +32,7 @@ class Local(Protocol):
 def fitted(crop: Tensor, have: Box, want: Box) -> Tensor:
     """Cut or fill up with zeros what is known in one box, so that it covers another.
 
-    Example:
+    Examples:
         >>> fitted(torch.ones(1, 1, 2), ((3, 5),), ((4, 7),))
         tensor([[[1., 0., 0.]]])
         >>> fitted(torch.ones(1, 1, 2), ((3, 5),), ((6, 8),))

@@ -178,7 +178,7 @@ def rule(
         arguments of the operation after the `Call`. None stands for an output that is piecewise
         constant in the image, such as a comparison.
 
-    Example:
+    Examples:
         >>> import torch
         >>> @rule("double_it")
         ... def _double(call, input):

@@ -23,7 +23,7 @@ def peak_units(maps: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: No maps, maps of a single unit, or non-finite values.
 
-    Example:
+    Examples:
         >>> units, values = peak_units(torch.tensor([[[[0.0, 1.0], [3.0, 0.0]], [[0.0] * 2] * 2]]))
         >>> units, values
         (tensor([[ 2, -1]]), tensor([[3., 0.]]))

@@ -74,7 +74,7 @@ def gate_agreement(contributions: Tensor, gate: Tensor, threshold: float = 0.5) 
     Raises:
         ValueError: Shapes that do not fit, infinite entries, or NaN in a part of a row.
 
-    Example:
+    Examples:
         >>> gate = torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
         >>> contributions = torch.tensor([[3.0, 1.0, 0.0, -1.0], [1.0, -1.0, 1.0, 2.0]])
         >>> found = gate_agreement(contributions, gate)

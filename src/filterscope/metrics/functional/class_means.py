@@ -33,7 +33,7 @@ def class_mean_features(features: Tensor, labels: Tensor, num_classes: int) -> T
     Returns:
         (C, K), float64; NaN for a class without samples.
 
-    Example:
+    Examples:
         >>> class_mean_features(torch.tensor([[1.0], [3.0]]), torch.tensor([0, 0]), 2)
         tensor([[2.],
                 [nan]], dtype=torch.float64)

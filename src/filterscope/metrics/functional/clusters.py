@@ -62,7 +62,7 @@ def cluster_centres(
 
     Source: Liang et al., ECCV 2020, appendix F.
 
-    Example:
+    Examples:
         >>> labels = torch.arange(30) % 3
         >>> features = 2 * torch.eye(3)[labels]
         >>> found = cluster_centres(features, torch.eye(3))

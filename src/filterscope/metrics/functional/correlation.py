@@ -25,7 +25,7 @@ def filter_correlation(weights: Tensor) -> Tensor:
 
     Source: Liang et al., ECCV 2020, section 4.3.
 
-    Example:
+    Examples:
         >>> filter_correlation(torch.tensor([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]]))
         tensor([[ 1.,  0., -1.],
                 [ 0.,  1.,  0.],
@@ -56,7 +56,7 @@ def redundancy(correlation: Tensor, threshold: float | Tensor, variant: Variant 
 
     Source: Liang et al., ECCV 2020, section 4.3 and figure 8.
 
-    Example:
+    Examples:
         >>> redundancy(torch.eye(4), 0.1).item(), redundancy(torch.eye(4), 0.1, "absolute").item()
         (0.25, 0.0)
     """
@@ -93,7 +93,7 @@ def class_groups(mean_features: Tensor, m: int) -> Tensor:
 
     Source: Liang et al., ECCV 2020, section 4.3.
 
-    Example:
+    Examples:
         >>> class_groups(torch.tensor([[0.1, 0.9, 0.5], [0.7, 0.8, 0.0]]), m=2)
         tensor([[1, 2],
                 [1, 0]])
@@ -125,7 +125,7 @@ def inter_class_correlation(correlation: Tensor, mean_features: Tensor, m: int) 
 
     Source: Liang et al., ECCV 2020, section 4.3.
 
-    Example:
+    Examples:
         >>> inter_class_correlation(torch.eye(4), torch.eye(4)[:2], m=1)
         0.0
     """

@@ -52,7 +52,7 @@ def block_ratio(
 
     Source: Liang et al., ECCV 2020, section 4.3 ("approximately block-diagonal"), as a number.
 
-    Example:
+    Examples:
         >>> halves = torch.block_diag(torch.full((2, 2), 0.5), torch.full((2, 2), 0.5)) + 0.1
         >>> round(block_ratio(halves, torch.tensor([0, 0, 1, 1])).ratio, 6)
         6.0

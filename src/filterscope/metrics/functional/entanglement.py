@@ -93,7 +93,7 @@ def filter_class_entanglement(
 
     Source: Liang et al., ECCV 2020, section 3.1, equations 1 and 2.
 
-    Example:
+    Examples:
         >>> labels = torch.arange(30) % 3
         >>> own = 3 * torch.eye(3)[labels].repeat_interleave(2, dim=1)
         >>> fit = filter_class_entanglement(own, labels, torch.eye(3).repeat_interleave(2, dim=1),

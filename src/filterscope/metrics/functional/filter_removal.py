@@ -31,7 +31,7 @@ def gate_filters(gate: Tensor, classes: Sequence[int], threshold: float = 0.5) -
 
     Source: Liang et al., ECCV 2020, section 4.1 and figure 5.
 
-    Example:
+    Examples:
         >>> gate_filters(torch.tensor([[1.0, 0.0, 0.6], [0.0, 1.0, 1.0]]), [0])
         tensor([ True, False,  True])
     """
@@ -61,7 +61,7 @@ def strongest_filters(mean_features: Tensor, classes: Sequence[int], share: floa
 
     Source: Liang et al., ECCV 2020, section 4.1 and figure 5.
 
-    Example:
+    Examples:
         >>> strongest_filters(torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 1.0]]), [0, 1], share=1 / 3)
         tensor([ True,  True, False])
     """
@@ -94,7 +94,7 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> T
     Raises:
         ValueError: Shapes that do not fit, no integers, or classes out of range.
 
-    Example:
+    Examples:
         >>> confusion_matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2)
         tensor([[1, 1],
                 [0, 1]])
@@ -133,7 +133,7 @@ def masked_confusion(
 
     Source: Liang et al., ECCV 2020, section 4.1 and figure 5.
 
-    Example:
+    Examples:
         >>> features, labels = torch.eye(2), torch.tensor([0, 1])
         >>> masked_confusion(features, labels, lambda x: x, torch.tensor([False, True]), 2)
         tensor([[1, 0],
@@ -225,7 +225,7 @@ def removal_effect(before: Tensor, after: Tensor, removed_classes: Sequence[int]
 
     Source: Liang et al., ECCV 2020, figure 5, as numbers.
 
-    Example:
+    Examples:
         >>> before, after = torch.tensor([[4, 0], [0, 4]]), torch.tensor([[1, 3], [0, 4]])
         >>> removal_effect(before, after, [0]).specificity
         0.75

@@ -45,7 +45,7 @@ def gate_statistics(gate: Tensor, threshold: float = 0.5) -> GateStatistics:
 
     Source: Liang et al., ECCV 2020, appendix A (density) and E (statistics).
 
-    Example:
+    Examples:
         >>> gate_statistics(torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])).monopolised
         tensor([1, 1])
     """
@@ -103,7 +103,7 @@ def gate_mi_overlap(
 
     Source: Liang et al., ECCV 2020, figure 4 (c), as numbers.
 
-    Example:
+    Examples:
         >>> gate = torch.eye(3)
         >>> gate_mi_overlap(gate / 2, gate).jaccard
         1.0

@@ -115,7 +115,7 @@ def location_instability(
 
     Source: Zhang et al., CVPR 2018, section 4.2; Ong & Liu.
 
-    Example:
+    Examples:
         >>> import filterscope as fs
         >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, stride=2))
         >>> field = fs.maps.receptive_field(model, "0", torch.zeros(1, 1, 9, 9))
@@ -213,7 +213,7 @@ def instability_over_categories(
 
     Source: Zhang et al., CVPR 2018, section 4.2.
 
-    Example:
+    Examples:
         >>> values, peaks = torch.rand(6, 2, 3, 3), torch.rand(6, 2, 2)
         >>> centres = torch.rand(3, 3, 2)
         >>> one = location_instability(values, peaks, centres, (1, 1))

@@ -106,7 +106,7 @@ def part_interpretability(
 
     Source: Zhang et al., CVPR 2018, section 4.2.
 
-    Example:
+    Examples:
         >>> masks = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
         >>> masks[0, 0, :4, :4] = masks[1, 0, 4:, 4:] = True
         >>> maps = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]], [[[0.0, 0.0], [0.0, 1.0]]]])

@@ -42,7 +42,7 @@ def binary_iou(a: Tensor, b: Tensor) -> Tensor:
 
     Source: Liang et al., ECCV 2020, appendix H.
 
-    Example:
+    Examples:
         >>> a = torch.tensor([[True, True], [False, False]])
         >>> binary_iou(torch.stack([a, ~a]), a)
         tensor([1., 0.], dtype=torch.float64)
@@ -78,7 +78,7 @@ def activation_thresholds(maps: Tensor, share: float = 0.3) -> Tensor:
 
     Source: Liang et al., ECCV 2020, appendix H.1.
 
-    Example:
+    Examples:
         >>> activation_thresholds(torch.arange(8.0).reshape(2, 1, 2, 2), share=0.5)
         tensor([4.])
     """
@@ -128,7 +128,7 @@ def activation_localization(
 
     Source: Liang et al., ECCV 2020, section 4.2 (table 2) and appendix H.1.
 
-    Example:
+    Examples:
         >>> masks = torch.zeros(2, 8, 8, dtype=torch.bool)
         >>> masks[0, :, :4], masks[1, :, 4:] = True, True
         >>> maps = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).expand(2, 1, 2, 2)
@@ -177,7 +177,7 @@ def map_localization(
 
     Source: Liang et al., ECCV 2020, section 4.2 (table 2).
 
-    Example:
+    Examples:
         >>> masks = torch.tensor([[[True, True], [False, False]]])
         >>> maps = torch.tensor([[[3.0, 1.0], [2.0, 0.0]]])
         >>> round(map_localization(maps, masks, torch.tensor([0]), 1, share=0.5).total_iou, 4)
@@ -238,7 +238,7 @@ def gradient_localization(
 
     Source: Liang et al., ECCV 2020, section 4.2 (table 2) and appendices G and H.
 
-    Example:
+    Examples:
         >>> masks = torch.tensor([[[True, True], [False, False]]])
         >>> maps = torch.tensor([[[[2.0, 0.0], [0.0, 0.0]], [[2.0, 2.0], [0.0, 0.0]]]])
         >>> gradient_localization(maps, masks, torch.tensor([0]), num_classes=1).total_iou

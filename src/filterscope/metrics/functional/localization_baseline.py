@@ -55,7 +55,7 @@ def localization_chance(
     Raises:
         ValueError: Shapes that do not fit, masks that are not bool, or labels out of range.
 
-    Example:
+    Examples:
         >>> masks = torch.zeros(1, 4, 4, dtype=torch.bool)
         >>> masks[0, 1:3, 1:3] = True
         >>> chance = localization_chance(masks, torch.tensor([0]), num_classes=1)

@@ -58,7 +58,7 @@ def mutual_information_matrix(
 
     Source: Liang et al., ECCV 2020, section 4.1; B. C. Ross, PLoS ONE 9(2), 2014.
 
-    Example:
+    Examples:
         >>> import torch
         >>> labels = torch.arange(300) % 3
         >>> features = torch.stack([(labels == 1) + 0.1 * torch.rand(300), torch.rand(300)], 1)
@@ -105,7 +105,7 @@ def mutual_information_score(matrix: Tensor) -> float:
 
     Source: Liang et al., ECCV 2020, section 4.1.
 
-    Example:
+    Examples:
         >>> mutual_information_score(torch.tensor([[0.25, 0.0], [0.0, 0.75]]))
         0.5
     """
@@ -170,7 +170,7 @@ def mutual_information_bound(
     Returns:
         max over classes of H(1[y = c]), in nats.
 
-    Example:
+    Examples:
         >>> round(mutual_information_bound(torch.arange(100) % 10), 4)
         0.3251
     """

@@ -67,7 +67,7 @@ def gate_similarity(
 
     Source: Liang et al., ECCV 2020, appendix C.
 
-    Example:
+    Examples:
         >>> features = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 3.0]])
         >>> labels, answers = torch.tensor([0, 1, 0]), torch.tensor([0, 1, 1])
         >>> gate_similarity(features, labels, answers, torch.eye(2)).fn
@@ -168,7 +168,7 @@ def pair_rank(similarity: Tensor, a: int, b: int) -> int:
 
     Source: Liang et al., ECCV 2020, appendix C (car and truck, ship and plane), as a number.
 
-    Example:
+    Examples:
         >>> pair_rank(torch.tensor([[1.0, 0.2, 0.9], [0.4, 1.0, 0.1], [0.7, 0.1, 1.0]]), 0, 1)
         2
     """

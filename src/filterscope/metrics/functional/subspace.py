@@ -50,7 +50,7 @@ def patch_moments(
 
     Source: Liang et al., ECCV 2020, appendix D, as a number.
 
-    Example:
+    Examples:
         >>> counts, sums, products = patch_moments(
         ...     torch.ones(2, 1, 3, 3), torch.tensor([0, 0]), 2, 1, 0, 1, num_classes=1)
         >>> counts, sums
@@ -107,7 +107,7 @@ def class_subspace_alignment(
 
     Source: Liang et al., ECCV 2020, appendix D, as a number.
 
-    Example:
+    Examples:
         >>> patches = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
         >>> moments = torch.tensor([2]), patches.sum(0)[None], (patches.T @ patches)[None]
         >>> class_subspace_alignment(torch.tensor([[2.0, 0.0], [3.0, 4.0]]), *moments)
@@ -204,7 +204,7 @@ def alignment_contrast(alignment: Tensor, owners: Tensor) -> SubspaceAlignment:
 
     Source: Liang et al., ECCV 2020, appendix D, as a number.
 
-    Example:
+    Examples:
         >>> alignment_contrast(torch.tensor([[0.9, 0.2], [0.3, 0.6]]), torch.tensor([0, 1])).own
         0.75
     """
