@@ -94,7 +94,7 @@ def untrained(trained: Path, monkeypatch: pytest.MonkeyPatch) -> list[TrainSetti
     run = load_run(folders(trained)[0])
     asked: list[TrainSettings] = []
 
-    def get(_: object, settings: TrainSettings, **_: bool) -> Run:
+    def get(_: object, settings: TrainSettings, **_options: bool) -> Run:
         asked.append(settings)
         return run
 
