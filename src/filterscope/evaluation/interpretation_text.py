@@ -107,7 +107,8 @@ def _describe_votes(found: Interpretation, reading: Reading, classes: Sequence[s
         lines += [
             f"  votes    {leaders}",
             f"    entropy {votes.entropy:.2f} of at most {votes.chance_entropy:.2f} nats, "
-            f"{votes.num_labels()} labels with 1 % of the pixels; {voters(reading, classes)}",
+            f"labels with at least 1 % of the pixels: {votes.num_labels()}; "
+            f"{voters(reading, classes)}",
         ]
         if reading.best.label != reading.original.label:
             lines.append(
