@@ -94,7 +94,7 @@ def test_the_normalisation_inside_the_network_keeps_the_score(
     assert len(inside.layers) == len(outside.layers) + 1
     pixels = network.transform.pixels(images / "1.png")[None].double() / 255
     interpreter = LinearInterpreter(
-        network.model, pixels, include_preprocess=network.normalize, dtype=torch.float64
+        network.model, pixels, include_preprocess=network.transform.standardize, dtype=torch.float64
     )
     expected = interpreter.contributions(found.clean.best.label, by="op")
     assert inside.input == pytest.approx(expected.input, rel=1e-10)
@@ -108,9 +108,11 @@ def test_the_attack_leads_away_from_the_true_class_else_from_the_answer(
     (found,) = interpret_images(network, [images / "2.png"], settings)
     pixels = network.transform.pixels(images / "2.png")[None].float() / 255
     best = found.clean.best.label
-    moved = fgsm(network.model, pixels, torch.tensor([best]), 8 / 255, network.normalize)
+    moved = fgsm(
+        network.model, pixels, torch.tensor([best]), 8 / 255, network.transform.standardize
+    )
     assert found.attacked is not None
-    scores = network.model(network.normalize(moved))[0]
+    scores = network.model(network.transform.standardize(moved))[0]
     assert found.attacked.best.logit == pytest.approx(float(scores.max()), rel=1e-5)
     assert found.attacked.original.label == best
     assert found.attacked.original.logit == pytest.approx(float(scores[best]), rel=1e-5)
@@ -124,9 +126,9 @@ def test_the_attack_leads_away_from_the_true_class_else_from_the_answer(
     told = replace(settings, labels="folder")
     (found,) = interpret_images(network, [tmp_path / other / "2.png"], told)
     target = torch.tensor([(best + 1) % 5])
-    moved = fgsm(network.model, pixels, target, 8 / 255, network.normalize)
+    moved = fgsm(network.model, pixels, target, 8 / 255, network.transform.standardize)
     assert found.attacked is not None
-    scores = network.model(network.normalize(moved))[0]
+    scores = network.model(network.transform.standardize(moved))[0]
     assert found.attacked.best.logit == pytest.approx(float(scores.max()), rel=1e-5)
 
 

@@ -55,8 +55,8 @@ def test_normalize_is_what_the_transform_does() -> None:
     network = load_network(model="resnet20", random_weights=True)
     pixels = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
     expected = network.transform.normalize(pixels)
-    torch.testing.assert_close(network.normalize(pixels.float() / 255), expected)
-    assert network.normalize(pixels.double() / 255).dtype == torch.float64
+    torch.testing.assert_close(network.transform.standardize(pixels.float() / 255), expected)
+    assert network.transform.standardize(pixels.double() / 255).dtype == torch.float64
 
 
 def test_random_weights_follow_their_seed_and_leave_the_generator_alone() -> None:
@@ -79,7 +79,8 @@ def test_inception_is_read_as_torchvision_reads_it(tmp_path: Path) -> None:
     plain = load_network(model="googlenet", weights=file, mean=half, std=half)
     pixels = torch.rand(1, 3, 64, 64)
     torch.testing.assert_close(
-        network.model(network.normalize(pixels)), plain.model(plain.normalize(pixels)),
+        network.model(network.transform.standardize(pixels)),
+        plain.model(plain.transform.standardize(pixels)),
         rtol=1e-3, atol=1e-4,
     )  # fmt: skip
 

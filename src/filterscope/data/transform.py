@@ -143,20 +143,30 @@ class Transform:
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Turn uint8 pixels (N, 3, H, W) into normalised float32."""
-        mean, std = self._statistics(pixels.device)
-        return (pixels.to(torch.float32) / 255 - mean) / std
+        return self.standardize(pixels.to(torch.float32) / 255)
+
+    def standardize(self, values: Tensor) -> Tensor:
+        """Turn values in [0, 1], (N, 3, H, W), into normalised ones; gradients pass.
+
+        Examples:
+            >>> float(Transform(1).standardize(torch.full((1, 3, 1, 1), 0.485))[0, 0])
+            0.0
+        """
+        mean, std = self._statistics(values)
+        return (values - mean) / std
 
     def denormalize(self, images: Tensor) -> Tensor:
         """Turn normalised images (N, 3, H, W) back into values in [0, 1]."""
-        mean, std = self._statistics(images.device)
+        mean, std = self._statistics(images)
         return (images * std + mean).clamp(0, 1)
 
-    def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        shape = (1, 3, 1, 1)
-        return (
-            torch.tensor(self.mean, device=device).reshape(shape),
-            torch.tensor(self.std, device=device).reshape(shape),
+    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation in the precision and on the device of a tensor."""
+        mean, std = (
+            torch.tensor(numbers, dtype=like.dtype, device=like.device).view(1, 3, 1, 1)
+            for numbers in (self.mean, self.std)
         )
+        return mean, std
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -117,7 +117,8 @@ class _Reader:
         if epsilon is None:
             return (clean,)
         target = torch.tensor([clean.best.label if label is None else label])
-        moved = fgsm(self.network.model, pixels, target, epsilon, normalize=self.network.normalize)
+        normalize = self.network.transform.standardize
+        moved = fgsm(self.network.model, pixels, target, epsilon, normalize=normalize)
         state = f"FGSM {self.settings.fgsm}"
         return clean, self._reading(state, moved, clean.best.label, mask, draw=draw)
 
@@ -171,7 +172,7 @@ class _Reader:
         )
 
     def _interpreter(self, pixels: Tensor, way: str) -> LinearInterpreter:
-        normalize = self.network.normalize
+        normalize = self.network.transform.standardize
         return LinearInterpreter(
             self.network.model,
             pixels if way == "inside" else normalize(pixels),

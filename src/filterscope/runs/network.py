@@ -40,18 +40,6 @@ class Network:
     transform: Transform
     source: str
 
-    def normalize(self, pixels: Tensor) -> Tensor:
-        """Turn pixels in [0, 1], (N, 3, H, W), into the network's input; gradients pass.
-
-        Examples:
-            >>> network = load_network(model="resnet20", random_weights=True)
-            >>> float(network.normalize(torch.full((1, 3, 1, 1), 0.485))[0, 0])
-            0.0
-        """
-        mean = torch.tensor(self.transform.mean, dtype=pixels.dtype, device=pixels.device)
-        std = torch.tensor(self.transform.std, dtype=pixels.dtype, device=pixels.device)
-        return (pixels - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
-
 
 def load_network(
     run: str | Path | None = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -73,17 +72,12 @@ def _pixels(evidence: Evidence, run: Run, place: int) -> Tensor:
 
 def attacked(run: Run, chosen: Sample) -> Sample:
     """The same images after one step of FGSM against their true labels."""
-    normalize = partial(_normalized, run)
+    normalize = run.transform.standardize
     batches = zip(
         torch.split(chosen.pixels, _AT_ONCE), torch.split(chosen.labels, _AT_ONCE), strict=True
     )
     moved = [fgsm(run.classifier, x, y, EPSILON, normalize=normalize) for x, y in batches]
     return Sample(chosen.places, torch.cat(moved), chosen.labels)
-
-
-def _normalized(run: Run, pixels: Tensor) -> Tensor:
-    mean = torch.tensor(run.transform.mean).view(1, 3, 1, 1)
-    return (pixels - mean) / torch.tensor(run.transform.std).view(1, 3, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -121,7 +115,7 @@ def answers(run: Run, chosen: Sample, *, preprocess: bool = False) -> Answers:
 
 def interpret(run: Run, pixels: Tensor, *, preprocess: bool = False) -> LinearInterpreter:
     """The linear interpreter of a run at images (N, 3, S, S) in [0, 1]."""
-    normalize = partial(_normalized, run)
+    normalize = run.transform.standardize
     images = pixels if preprocess else normalize(pixels)
     step: Callable[[Tensor], Tensor] | None = normalize if preprocess else None
     return LinearInterpreter(run.classifier, images, freeze_gates=True, include_preprocess=step)
