@@ -1,13 +1,19 @@
 """Shared by all tests."""
 
 import os
+import socket
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import multiprocessing
 
 MakeBlobs = Callable[..., str]
+OnTwo = Callable[[Callable[[int, int, str], None]], list[Any]]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,3 +55,18 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> MakeBlobs:
         return f"part-folder:{root}"
 
     return make
+
+
+@pytest.fixture
+def on_two(tmp_path: Path) -> OnTwo:
+    """Runs `process(rank, port, out)` on two processes; gives what each saved as ``out-rank``."""
+
+    def run(process: Callable[[int, int, str], None]) -> list[Any]:
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            port = server.getsockname()[1]
+        out = tmp_path / "results"
+        multiprocessing.spawn(process, args=(port, str(out)), nprocs=2)
+        return [torch.load(f"{out}-{rank}") for rank in range(2)]
+
+    return run

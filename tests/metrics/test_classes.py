@@ -1,13 +1,11 @@
 """The torchmetrics classes: any batches, any number of processes."""
 
-import socket
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from filterscope.metrics import ClassMeanFeatures, MutualInformation
 from filterscope.metrics.functional import class_mean_features, mutual_information_matrix
@@ -200,15 +198,9 @@ def process(rank: int, port: int, out: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    out = tmp_path / "results"
-    mp.spawn(process, args=(port, str(out)), nprocs=2)
+def test_two_processes_give_what_one_gives(on_two: Callable[..., list]) -> None:
     features, labels = samples()
-    for rank in range(2):
-        mutual, balanced, means = torch.load(f"{out}-{rank}")
+    for mutual, balanced, means in on_two(process):
         assert torch.equal(mutual, mutual_information_matrix(features, labels, 4))
         expected = mutual_information_matrix(features, labels, 4, balanced=True)
         assert torch.equal(balanced, expected)

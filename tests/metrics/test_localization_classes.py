@@ -3,13 +3,11 @@
 import copy
 import dataclasses
 import pickle
-import socket
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from filterscope.metrics import ActivationLocalization, GradientLocalization, MapLocalization
 from filterscope.metrics.functional import (
@@ -153,13 +151,8 @@ def process(rank: int, port: int, out: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    out = tmp_path / "results"
-    mp.spawn(process, args=(port, str(out)), nprocs=2)
-    for rank in range(2):
-        for kind, result in torch.load(f"{out}-{rank}").items():
+def test_two_processes_give_what_one_gives(on_two: Callable[..., list]) -> None:
+    for results in on_two(process):
+        for kind, result in results.items():
             expected = one_pass(kind)
             assert_equal(type(expected)(**result), expected)

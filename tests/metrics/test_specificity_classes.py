@@ -2,14 +2,12 @@
 
 import copy
 import pickle
-import socket
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 
 from filterscope.metrics import (
@@ -198,10 +196,6 @@ def process(rank: int, port: int, out: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    mp.spawn(process, args=(port, str(tmp_path / "results")), nprocs=2)
-    for rank in range(2):
-        check(torch.load(tmp_path / f"results-{rank}"))
+def test_two_processes_give_what_one_gives(on_two: Callable[..., list]) -> None:
+    for results in on_two(process):
+        check(results)

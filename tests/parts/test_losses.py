@@ -2,12 +2,10 @@
 
 import copy
 import io
-import socket
 
 import pytest
 import torch
 from torch import distributed as dist
-from torch import multiprocessing as mp
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -261,14 +259,10 @@ def three_steps(images):
 
 
 @pytest.mark.slow
-def test_two_processes_share_their_statistics(tmp_path):
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port = server.getsockname()[1]
-    mp.spawn(rank_process, args=(port, str(tmp_path / "state")), nprocs=2)
+def test_two_processes_share_their_statistics(on_two):
     expected = three_steps(slice(None))
-    for rank in range(2):
-        torch.testing.assert_close(torch.load(tmp_path / f"state-{rank}"), expected)
+    for state in on_two(rank_process):
+        torch.testing.assert_close(state, expected)
 
 
 @pytest.mark.parametrize(
