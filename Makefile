@@ -3,6 +3,12 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 NEEDED_GB := 8
+# Processes that share the tests, a module at a time; auto: as cores and memory allow. 0: none.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+
+# Without compiled bytecode each start of PyTorch and Lightning takes three times as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all lint bench docs clean
 .DELETE_ON_ERROR:
@@ -11,10 +17,10 @@ demo: .install-core.stamp
 	$(BIN)/filterscope demo --out demo --overwrite
 
 test: .install-dev.stamp
-	$(BIN)/python -m pytest -m "not full"
+	$(PYTEST) -m "not full"
 
 test-all: .install-dev.stamp
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: .install-dev.stamp
 	$(BIN)/ruff check .

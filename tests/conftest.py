@@ -2,10 +2,12 @@
 
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -14,16 +16,41 @@ from torch import multiprocessing
 
 MakeBlobs = Callable[..., str]
 OnTwo = Callable[[Callable[[int, int, str], None]], list[Any]]
+MOST_WORKERS = 4
+GIGABYTES_EACH = 3  # a worker's own 1.5, and the processes that its tests start
+
+# how long an example takes says more about the machine than about the code
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many as there are cores, as far as they find memory."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return max(1, min(MOST_WORKERS, cores, int(memory / GIGABYTES_EACH)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let each worker, and each process that it starts, keep to one thread."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests of real data where FILTERSCOPE_DATA does not say where it is."""
-    if os.environ.get("FILTERSCOPE_DATA"):
-        return
-    real = [item for item in items if item.get_closest_marker("data")]
-    if real:
-        config.hook.pytest_deselected(items=real)
-        items[:] = [item for item in items if item not in real]
+    """Leave out the tests of real data where FILTERSCOPE_DATA does not say where it is.
+
+    Modules with many slow tests come first, so that no worker ends with a long one alone.
+    """
+    if not os.environ.get("FILTERSCOPE_DATA"):
+        real = {item for item in items if item.get_closest_marker("data")}
+        if real:
+            config.hook.pytest_deselected(items=list(real))
+            items[:] = [item for item in items if item not in real]
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")

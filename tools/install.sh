@@ -21,7 +21,7 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 echo "installing $what (the first time takes minutes: PyTorch is large)"
 if command -v uv >/dev/null 2>&1; then
-    uv pip install --quiet --python "$venv/bin/python" -e "$what"
+    uv pip install --quiet --compile-bytecode --python "$venv/bin/python" -e "$what"
 else
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e "$what"
 fi
