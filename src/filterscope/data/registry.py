@@ -12,6 +12,7 @@ from filterscope.core.names import unknown_name
 from filterscope.data import digits
 from filterscope.data.assembly import Selection, load_folder, load_masked_folder
 from filterscope.data.cifar import read_cifar
+from filterscope.data.digit_parts import load_digit_parts
 from filterscope.data.loading import mask_notes
 from filterscope.data.part_dataset import load_part_folder
 from filterscope.data.split import ImageDataset, InMemory, Masks, Split, choose, hold_out
@@ -20,6 +21,7 @@ from filterscope.data.voc_animals import load_voc_animals
 
 _DATASETS = {
     "digits": "scikit-learn's handwritten digits, 1,797 images of 10 classes, always there",
+    "digit-parts": "the digit 6 against others, with landmarks at its stroke's ends, always there",
     "cifar10": "CIFAR-10 in its official layout (python or binary); --download fetches it",
     "cifar100": "CIFAR-100, fine labels, in its official layout; --download fetches it",
     "imagenet": "ImageNet: imagenet/train/SYNSET/*.JPEG and imagenet/val/SYNSET/*.JPEG",
@@ -66,7 +68,7 @@ def load_dataset(
 
     Args:
         name: One of `list_datasets`; PATH is that of your own images.
-        image_size: Side of the network's input in pixels. Default: 16 for digits, 32 for CIFAR,
+        image_size: Side of the network's input in pixels. Default: 16 for the digits, 32 for CIFAR,
             the images' own for folders of equal small squares, else 224.
         limit: Keep at most this many training images, the same share of each class.
         limit_test: Keep at most this many test images.
@@ -104,6 +106,8 @@ def load_dataset(
     )
     if name == "digits":
         return _load_digits(image_size, selection)
+    if name == "digit-parts":
+        return load_digit_parts(image_size, selection)
     if name in _CIFAR:
         return _load_cifar(name, image_size, selection, folder, download)
     if name == "voc-animals":

@@ -24,6 +24,11 @@ STUDIES = {
     "linear-fig1": "what image and layers contribute to a score, clean and attacked",
     "linear-fig2": "pixel discussion and pixel votes, and the objects in the images",
     "linear-fig3": "pixel votes before and after an attack",
+    "parts-table1": "location instability of ordinary networks and of those with L1 templates",
+    "parts-table2": "accuracy of ordinary networks and of those with L1 templates",
+    "parts-table3": "location instability with L2 and uniform templates",
+    "parts-table4": "location instability of L1 against L2 templates",
+    "parts-table5": "accuracy with every template",
 }
 """What each study shows, in a line."""
 

@@ -13,6 +13,8 @@ from filterscope.training import TrainSettings, preset
 # The recipe of a data set; any other has CIFAR's.
 _RECIPES = {"digits": "csg-digits", "imagenet": "csg-imagenet", "voc-animals": "csg-voc-official"}
 _OTHER = "csg-cifar"
+# Of data with landmarks, by the study's preset.
+_PART_RECIPES = {"paper": "icnn-official", "quick": "icnn-small", "smoke": "icnn-small"}
 
 # Shorter recipes. Every side of a study has the same images, length and seeds.
 _QUICK: dict[str, dict[str, Any]] = {
@@ -23,6 +25,7 @@ _QUICK: dict[str, dict[str, Any]] = {
         "lr": 1e-3, "gated_lr": None, "gated_freeze": (), "freeze": (),
     },
     "csg-imagenet": {"limit": 5000, "limit_test": 2000, "epochs": 5, "warmup": 1},
+    "icnn-small": {},
 }  # fmt: skip
 # What our presets changed, as the paper has it.
 _PAPER: dict[str, dict[str, Any]] = {
@@ -31,7 +34,10 @@ _PAPER: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 _SMOKE = {"limit": 320, "limit_test": 60, "epochs": 6, "warmup": 2, "batch_size": 32}
+_SMOKE_PARTS = {**_SMOKE, "limit": 160, "epochs": 3, "image_size": 16}
 
+_PARTS = {"method": "parts"}
+_UNIFORM = {**_PARTS, "learn_beta": False}  # as published; there is no slope to learn
 _GATED = {"method": "gated"}
 # As the paper says: the gated path trains the head, too, which our presets leave to the other path.
 _PAPERS = {**_GATED, "gated_freeze": ()}
@@ -49,6 +55,15 @@ SIDES: dict[str, Mapping[str, Any]] = {
     "joint, lambda1 3": {**_JOINT, "lambda1": 3.0},
     "joint, lambda1 1, head kept": {**_HEAD_KEPT, "lambda1": 1.0},
     "joint, lambda1 3, head kept": {**_HEAD_KEPT, "lambda1": 3.0},
+    "L1": {**_PARTS, "template": "l1"},
+    "L2": {**_PARTS, "template": "l2"},
+    "uniform L1": {**_UNIFORM, "template": "uniform_l1"},
+    "uniform L2": {**_UNIFORM, "template": "uniform_l2"},
+    "uniform L1, index space": {**_UNIFORM, "template": "uniform_l1", "space": "index"},
+    "uniform L2, index space": {**_UNIFORM, "template": "uniform_l2", "space": "index"},
+    "L1, mask alone": {**_PARTS, "template": "l1", "filter_weight": 0.0},
+    "L1, filter loss x 100": {**_PARTS, "template": "l1", "filter_weight": 1e-4},
+    "L1, at the largest unit": {**_PARTS, "template": "l1", "mu": "argmax"},
 }
 """What sets each side of a study apart; the rest of its settings is its recipe's."""
 
@@ -98,32 +113,40 @@ def training_settings(
     """
     if side not in SIDES:
         raise unknown_name("side", side, SIDES)
-    recipe = _RECIPES.get(data, _OTHER)
+    recipe = _recipe(settings, data)
     own = dict(SIDES[side])
-    values = {**preset(recipe, str(own["method"])), "data": data}
+    method = str(own["method"])
+    values = {**preset(recipe, method, model or settings.model), "data": data}
     if settings.preset == "paper":
         values |= _PAPER.get(recipe, {})
     elif settings.preset == "quick":
         values |= {**_QUICK[recipe], **(shorter or {})}
     elif settings.preset == "smoke":
-        values |= {**(shorter or {}), **_SMOKE}
+        values |= {**(shorter or {}), **(_SMOKE if recipe.startswith("csg") else _SMOKE_PARTS)}
     values |= own
     values |= {"model": model} if model else {}
     values |= {name: getattr(settings, name) for name in settings.overridden}
-    if values["model"] in _SGD_RATES and values.get("optimizer", "sgd") == "sgd":
+    plain = recipe.startswith("csg") and values.get("optimizer", "sgd") == "sgd"
+    if plain and values["model"] in _SGD_RATES:
         values["lr"] = _SGD_RATES[values["model"]]
     for name in ("data_root", "precision", "device", "devices", "workers", "download"):
         values[name] = getattr(settings, name)
-    values["gradient_norms"] = own["method"] == "gated"
+    values["gradient_norms"] = method != "standard"
     values["warmup"] = min(values.get("warmup", 0), values["epochs"] - 1)
     if values.get("fixed_gate") == "by size":
         values["fixed_gate"] = _fixed_gate_size(values["model"], num_classes)
     return TrainSettings(**{**values, "seed": seed})
 
 
-def study_data(settings: StudySettings, paper_data: str) -> str:
-    """Name the data of a study: what was asked for, else the paper's, else digits."""
-    return settings.data or (paper_data if settings.preset == "paper" else "digits")
+def _recipe(settings: StudySettings, data: str) -> str:
+    if data == "digit-parts" or data.startswith("part-folder:"):
+        return _PART_RECIPES[settings.preset]
+    return _RECIPES.get(data, _OTHER)
+
+
+def study_data(settings: StudySettings, paper_data: str, embedded: str = "digits") -> str:
+    """Name the data of a study: what was asked for, else the paper's, else what is always there."""
+    return settings.data or (paper_data if settings.preset == "paper" else embedded)
 
 
 def _fixed_gate_size(model: str, num_classes: int) -> tuple[int, int]:

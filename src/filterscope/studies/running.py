@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from filterscope.data import ImageDataset
 from filterscope.runs import Run, load_run
@@ -13,8 +15,9 @@ from filterscope.studies.recipes import study_data, study_seeds, training_settin
 from filterscope.studies.result import StudyResult
 from filterscope.studies.settings import StudySettings
 from filterscope.studies.shared_runs import SharedRuns, grouped_by_side, measured
-from filterscope.studies.study import Evidence, Study
+from filterscope.studies.study import Evidence, Study, side_name
 from filterscope.studies.verdict import judge
+from filterscope.training import TrainSettings
 
 
 def run_study(
@@ -72,34 +75,58 @@ def run_study(
 
 
 def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evidence:
-    data = study_data(settings, study.paper_data)
+    data = study_data(settings, study.paper_data, study.embedded)
     seeds = study_seeds(settings, study.least_seeds)
-    plain = training_settings(
-        settings, "standard", 0, data=data, num_classes=1, shorter=study.shorter
-    )
+    plain = _made(study, settings, "standard", 0, data=data, num_classes=1)
     dataset = shared.dataset(plain)
     _check_masks(study, dataset)  # not after an hour of training
-    models: tuple[str | None, ...] = study.models or (None,)
-    if study.models and settings.model is not None:
-        models = (settings.model,)
+    single = {data: dataset}
+    if study.by_category:
+        single = _categories(study, dataset, lambda name: shared.dataset(replace(plain, data=name)))
     found: dict[str, tuple[Run, ...]] = {}
-    for model in models:
-        for side in study.sides:
-            made = [
-                training_settings(
-                    settings,
-                    side,
-                    seed,
-                    data=data,
-                    num_classes=len(dataset.classes),
-                    model=model,
-                    shorter=study.shorter,
-                )
-                for seed in seeds
-            ]
-            name = side if model is None else f"{model}, {side}"
-            found[name] = tuple(shared.get(each, measure=study.measured) for each in made)
+    for name, part in single.items():
+        for model in _models(study, settings):
+            for side in study.sides:
+                made = [
+                    _made(
+                        study, settings, side, seed, data=name,
+                        num_classes=len(part.classes), model=model,
+                    )
+                    for seed in seeds
+                ]  # fmt: skip
+                key = side_name(part.categories[0] if study.by_category else None, model, side)
+                found[key] = tuple(shared.get(each, measure=study.measured) for each in made)
     return Evidence(found, seeds, dataset, data)
+
+
+def _made(
+    study: Study, settings: StudySettings, side: str, seed: int, **rest: Any
+) -> TrainSettings:
+    return training_settings(settings, side, seed, shorter=study.shorter, **rest)
+
+
+def _models(study: Study, settings: StudySettings) -> tuple[str | None, ...]:
+    """Architectures of a study; one None stands for the recipe's own."""
+    if settings.model is not None:
+        return (settings.model if study.models else None,)
+    if study.small and settings.preset != "paper":
+        return study.small[:1] if settings.preset == "smoke" else study.small
+    return study.models or (None,)
+
+
+def _categories(
+    study: Study, dataset: ImageDataset, load: Callable[[str], ImageDataset]
+) -> dict[str, ImageDataset]:
+    """The data of each category alone, against negatives, by its name."""
+    if dataset.test.landmarks is None:
+        raise ValueError(
+            f"{study.name} needs landmarks of parts, which {dataset.name} has not; take --data "
+            "part-folder:PATH or digit-parts"
+        )
+    if len(dataset.categories) == 1:
+        return {dataset.name: dataset}
+    names = [f"{dataset.name.rstrip('/')}/{category}" for category in dataset.categories]
+    return {name: load(name) for name in names}
 
 
 def _check_masks(study: Study, dataset: ImageDataset) -> None:
@@ -120,8 +147,9 @@ def _given(study: Study, runs: Sequence[Run], settings: StudySettings) -> Eviden
         )
     dataset = runs[0].dataset()
     _check_masks(study, dataset)
-    model = f"{runs[0].config['model']}, " if study.models else ""
-    found = {model + side: groups[side] for side in study.sides}
+    model = str(runs[0].config["model"]) if study.models else None
+    category = dataset.categories[0] if study.by_category else None
+    found = {side_name(category, model, side): groups[side] for side in study.sides}
     if study.measured:
         found = {
             name: tuple(measured(run, dataset, device=settings.device) for run in group)

@@ -87,6 +87,11 @@ def measured_arrays(run: Run) -> Arrays:
     return Arrays(str(run.path), run.arrays or {})
 
 
+def side_name(category: str | None, model: str | None, side: str) -> str:
+    """Name a side of a study, by its category and architecture where the study has several."""
+    return ", ".join(part for part in (category, model, side) if part is not None)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The evaluated runs that a study draws on.
@@ -146,7 +151,11 @@ class Study:
         analyse: Computes the findings.
         least_seeds: Seeds below which it shows nothing.
         models: Architectures, each with its own sides; empty for the recipe's one.
+        small: Those of the presets quick and smoke (the first alone), where they are others.
+        embedded: What is always there and serves where neither data nor the preset paper is asked.
         needs_masks: Whether the data must have object masks.
+        by_category: Whether the data must have landmarks, and each of its categories is learned
+            against negatives by networks of its own.
         measured: Whether the runs are evaluated before.
         published: Architectures whose official weights are the paper's networks. With them the
             preset paper trains nothing, and a seed stands for other test images.
@@ -160,7 +169,10 @@ class Study:
     analyse: Callable[[Evidence, StudySettings], Findings]
     least_seeds: int = 1
     models: tuple[str, ...] = ()
+    small: tuple[str, ...] = ()
+    embedded: str = "digits"
     needs_masks: bool = False
+    by_category: bool = False
     measured: bool = True
     published: tuple[str, ...] = ()
     shorter: Mapping[str, Any] = field(default_factory=dict)

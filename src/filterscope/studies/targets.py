@@ -72,3 +72,59 @@ RESIDUAL_SHARES: Mapping[str, tuple[float, float | None]] = {
     "vgg16_bn": (0.862, 0.125),
     "vgg19_bn": (0.858, 0.136),
 }
+
+# Ong and Liu, tables 1 and 3: location instability of six animals of PASCAL-Part and their mean.
+PART_ANIMALS = ("bird", "cat", "cow", "dog", "horse", "sheep")
+PART_INSTABILITY: Mapping[str, Mapping[str, tuple[float, ...]]] = {
+    "alexnet_parts": {
+        "standard": (0.146, 0.133, 0.145, 0.128, 0.143, 0.138, 0.139),
+        "L1": (0.095, 0.094, 0.099, 0.092, 0.098, 0.098, 0.096),
+        "L2": (0.094, 0.094, 0.096, 0.093, 0.097, 0.095, 0.095),
+        "uniform L1": (0.142, 0.138, 0.145, 0.127, 0.126, 0.125, 0.134),
+        "uniform L2": (0.147, 0.124, 0.135, 0.119, 0.148, 0.131, 0.134),
+    },
+    "vgg16_parts": {
+        "standard": (0.138, 0.136, 0.145, 0.138, 0.141, 0.137, 0.139),
+        "L1": (0.099, 0.096, 0.113, 0.092, 0.098, 0.096, 0.099),
+        "L2": (0.096, 0.090, 0.098, 0.097, 0.094, 0.098, 0.096),
+        "uniform L1": (0.135, 0.116, 0.128, 0.127, 0.141, 0.145, 0.132),
+        "uniform L2": (0.143, 0.128, 0.123, 0.117, 0.135, 0.132, 0.130),
+    },
+    "vgg_m_parts": {
+        "standard": (0.145, 0.138, 0.144, 0.131, 0.146, 0.142, 0.141),
+        "L1": (0.099, 0.095, 0.097, 0.090, 0.093, 0.097, 0.095),
+        "L2": (0.100, 0.092, 0.094, 0.095, 0.098, 0.093, 0.095),
+        "uniform L1": (0.136, 0.122, 0.135, 0.118, 0.132, 0.138, 0.130),
+        "uniform L2": (0.144, 0.115, 0.139, 0.121, 0.136, 0.128, 0.131),
+    },
+    "vgg_s_parts": {
+        "standard": (0.138, 0.132, 0.139, 0.128, 0.151, 0.142, 0.138),
+        "L1": (0.094, 0.092, 0.094, 0.093, 0.098, 0.099, 0.095),
+        "L2": (0.098, 0.091, 0.095, 0.091, 0.093, 0.094, 0.094),
+        "uniform L1": (0.126, 0.135, 0.149, 0.111, 0.142, 0.139, 0.134),
+        "uniform L2": (0.137, 0.118, 0.135, 0.119, 0.148, 0.133, 0.132),
+    },
+}
+
+# The same, tables 2 and 5: accuracy, a mean over the animals.
+PART_ACCURACY: Mapping[str, Mapping[str, tuple[float, ...]]] = {
+    "alexnet_parts": {
+        "standard": (0.932,), "L1": (0.916,), "L2": (0.915,),
+        "uniform L1": (0.924,), "uniform L2": (0.925,),
+    },
+    "vgg16_parts": {
+        "standard": (0.958,), "L1": (0.931,), "L2": (0.921,),
+        "uniform L1": (0.931,), "uniform L2": (0.936,),
+    },
+    "vgg_m_parts": {
+        "standard": (0.967,), "L1": (0.942,), "L2": (0.938,),
+        "uniform L1": (0.949,), "uniform L2": (0.955,),
+    },
+    "vgg_s_parts": {
+        "standard": (0.955,), "L1": (0.923,), "L2": (0.931,),
+        "uniform L1": (0.934,), "uniform L2": (0.949,),
+    },
+}  # fmt: skip
+
+# The same, figures 7 and 8: epochs until AlexNet's error has settled.
+PART_EPOCHS = {"gradient templates": 115.0, "uniform templates": 50.0}

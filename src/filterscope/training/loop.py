@@ -13,7 +13,6 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from filterscope.data import ImageDataset, batches, class_weights, load_dataset, num_batches
-from filterscope.gates import GatedClassifier
 from filterscope.runs.folder import Row, RunFolder
 from filterscope.runs.load import dataset_arguments
 from filterscope.runs.processes import launch, make_fabric, quiet
@@ -22,7 +21,7 @@ from filterscope.training.checkpoint import (
     restore_checkpoint,
     write_checkpoint,
 )
-from filterscope.training.gradients import path_gradients
+from filterscope.training.gradients import gradient_notes
 from filterscope.training.losses import EpochCounts, Objective, step_loss, take_back
 from filterscope.training.network import Network, build_network, set_train_mode
 from filterscope.training.optimizers import (
@@ -191,7 +190,7 @@ class _Loop:
             start = time.perf_counter()
             trained = self._train_epoch(epoch, reporter)
             tested = self._test()
-            pulls = self._gradients()
+            pulls = self._gradients(epoch)
             seconds = time.perf_counter() - start
             row = {"epoch": epoch, **trained, **tested, **pulls, "seconds": seconds}
             self.rows.append(row)
@@ -315,14 +314,20 @@ class _Loop:
             "density": None if gate is None else gate.l1_density(),
         }
 
-    def _gradients(self) -> Row:
-        """How hard each path pulls at the weights, on the first training images as they are."""
-        module = self.network.module
-        if not self.settings.gradient_norms or not isinstance(module, GatedClassifier):
+    def _gradients(self, epoch: int) -> Row:
+        """How hard the parts of the objective pull, on some training images as they are."""
+        if not self.settings.gradient_norms:
             return {}
-        split, transform = self.dataset.train, self.dataset.transform
-        kind = self.network.task_loss
-        return dict(path_gradients(module, split, transform, self.fabric.device, kind))
+        return dict(
+            gradient_notes(
+                self.network.module,
+                self.objective,
+                self._filter_weights(epoch),
+                self.dataset,
+                self.fabric.device,
+                self.batch_size,
+            )
+        )
 
     def _summed(self, *values: Tensor) -> list[float]:
         """Add up over processes."""

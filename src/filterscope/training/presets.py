@@ -178,6 +178,7 @@ PRESETS: dict[str, Preset] = {
             "filter_weight": 1e-6,
             "filter_schedule": "inverse",
         },
+        models={"alexnet_cifar": {"lr": 0.02, "epochs": 15}},
     ),
     "icnn-paper": Preset(
         "Interpretable CNN of one category as printed: L1 templates of slope 4 at the largest "

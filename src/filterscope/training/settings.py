@@ -16,9 +16,9 @@ class TrainSettings:
     """Settings of one training run.
 
     Args:
-        data: Data set: digits, cifar10, cifar100, imagenet, voc-animals, folder:PATH (class
-            folders or zip files), masked-folder:PATH (images and masks), or part-folder:PATH
-            (images and landmarks of the object's parts).
+        data: Data set: digits, digit-parts, cifar10, cifar100, imagenet, voc-animals, folder:PATH
+            (class folders or zip files), masked-folder:PATH (images and masks), or
+            part-folder:PATH (images and landmarks of the object's parts).
         data_root: Folder that holds the named data sets. Default: $FILTERSCOPE_DATA, else ./data.
         image_size: Side of the network's input in pixels. Default: the data set's.
         limit: Use at most this many training images, the same share of each class.
@@ -94,8 +94,8 @@ class TrainSettings:
         gated_freeze: Parameters under these names learn nothing from the gated path: they are
             left alone in gated steps (alternate scheme), or get the standard path's gradient only
             (joint scheme). "head" stands for the layer that gives the logits.
-        gradient_norms: Note after each epoch how large the gradients of the two paths are, on 256
-            training images (gated runs).
+        gradient_norms: Note after each epoch how large the gradients of the two paths are (gated
+            runs), or of task and filter losses at the masked maps, on 256 training images.
         precision: Lightning Fabric's name; the gate is float32 in all of them.
         seed: Seed of initial weights, order and augmentation.
         device: auto, cpu, cuda or mps.

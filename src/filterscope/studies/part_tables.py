@@ -1,0 +1,182 @@
+"""What the tables of networks with part templates have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import nan
+from statistics import fmean
+from typing import Any
+
+from filterscope.runs import Run
+from filterscope.studies.study import Entry, Evidence
+from filterscope.studies.targets import PART_ACCURACY, PART_ANIMALS, PART_INSTABILITY
+from filterscope.studies.verdict import Claim
+
+PAPER_DATA = "part-folder:voc-parts"
+EMBEDDED = "digit-parts"
+MODELS = ("alexnet_parts", "vgg16_parts", "vgg_m_parts", "vgg_s_parts")
+SMALL = ("resnet20",)
+"""From scratch, on images that two cores can learn from."""
+CURVES: Mapping[str, Any] = {
+    "image_size": 32,
+    "epochs": 150,
+    "lr": 0.01,
+    "schedule": "constant",
+}
+"""Long training of small networks at one rate, so that the curves are not the schedule's."""
+
+_CHANCE = {
+    "instability_centre_unit": "always the middle unit",
+    "instability_fixed_unit": "always one unit, mean over units",
+    "instability_random_unit": "any unit",
+}
+_BESIDE = {
+    "peak_spread": "spread of the peaks",
+    "peak_units": "distinct peak units",
+    "part_interpretability": "part interpretability",
+}
+
+
+def networks(evidence: Evidence) -> list[str]:
+    """The architectures of a study."""
+    return list(dict.fromkeys(str(runs[0].config["model"]) for runs in evidence.runs.values()))
+
+
+def categories(evidence: Evidence) -> list[str]:
+    """The categories of a study; each was learned by networks of its own."""
+    return list(dict.fromkeys(name.split(", ", 1)[0] for name in evidence.runs))
+
+
+def side_runs(evidence: Evidence, model: str, side: str) -> Iterator[tuple[str, tuple[Run, ...]]]:
+    """Each category with the runs of one side of one architecture."""
+    for category in categories(evidence):
+        yield category, evidence.runs[f"{category}, {model}, {side}"]
+
+
+def metric_means(evidence: Evidence, model: str, side: str, key: str) -> tuple[float, ...]:
+    """A number of the evaluation, a mean over categories, one a seed; NaN where one lacks it."""
+    each = [_values(runs, key) for _, runs in side_runs(evidence, model, side)]
+    return tuple(fmean(values) for values in zip(*each, strict=True))
+
+
+def instability_entries(evidence: Evidence, sides: Sequence[str]) -> list[Entry]:
+    """Location instability of each category with its chance levels, and what stands beside it."""
+    entries = []
+    for model in networks(evidence):
+        for side in sides:
+            column = f"{model}, {side}"
+            printed = _printed(evidence, PART_INSTABILITY, model, side)
+            for category, runs in side_runs(evidence, model, side):
+                values = _values(runs, "instability")
+                entries.append(
+                    Entry(
+                        f"location instability, {category}", column, values, printed.get(category)
+                    )
+                )
+            for key, name in {
+                "instability": "location instability, mean",
+                "instability_official": "the same, training images too",
+                **{key: f"the same by chance: {name}" for key, name in _CHANCE.items()},
+                **_BESIDE,
+            }.items():
+                value = printed.get("mean") if key == "instability" else None
+                kind = "share" if key == "part_interpretability" else "number"
+                found = metric_means(evidence, model, side, key)
+                entries.append(Entry(name, column, found, value, kind))
+    return entries
+
+
+def accuracy_entries(evidence: Evidence, sides: Sequence[str]) -> list[Entry]:
+    """Accuracy of each category and its mean."""
+    entries = []
+    for model in networks(evidence):
+        for side in sides:
+            column = f"{model}, {side}"
+            if len(categories(evidence)) > 1:
+                for category, runs in side_runs(evidence, model, side):
+                    values = _values(runs, "accuracy")
+                    entries.append(Entry(f"accuracy, {category}", column, values, kind="share"))
+            printed = _printed(evidence, PART_ACCURACY, model, side).get("mean")
+            found = metric_means(evidence, model, side, "accuracy")
+            entries.append(Entry("accuracy, mean", column, found, printed, "share"))
+    return entries
+
+
+def steadier(evidence: Evidence, better: str, worse: str) -> list[Claim]:
+    """Claim for each architecture that one side has the lower location instability."""
+    claims = []
+    for model in networks(evidence):
+        mine = _printed(evidence, PART_INSTABILITY, model, better).get("mean")
+        theirs = _printed(evidence, PART_INSTABILITY, model, worse).get("mean")
+        claims.append(
+            Claim(
+                f"{model}: {better} has a lower location instability than {worse}",
+                _differences(evidence, model, "instability", worse, better),
+                None if mine is None or theirs is None else round(theirs - mine, 4),
+            )
+        )
+    return claims
+
+
+def more_accurate(evidence: Evidence, better: str, worse: str) -> list[Claim]:
+    """Claim for each architecture that one side has the higher accuracy."""
+    claims = []
+    for model in networks(evidence):
+        mine = _printed(evidence, PART_ACCURACY, model, better).get("mean")
+        theirs = _printed(evidence, PART_ACCURACY, model, worse).get("mean")
+        claims.append(
+            Claim(
+                f"{model}: {better} is more accurate than {worse}",
+                _differences(evidence, model, "accuracy", better, worse),
+                None if mine is None or theirs is None else round(mine - theirs, 4),
+            )
+        )
+    return claims
+
+
+def below_chance(evidence: Evidence, sides: Sequence[str]) -> list[Claim]:
+    """Claim for each side that it is steadier than a filter that always peaks in the middle."""
+    claims = []
+    for model in networks(evidence):
+        for side in sides:
+            mine = metric_means(evidence, model, side, "instability")
+            middle = metric_means(evidence, model, side, "instability_centre_unit")
+            claims.append(
+                Claim(
+                    f"{model}: {side} has a lower location instability than the middle unit",
+                    tuple(b - a for a, b in zip(mine, middle, strict=True)),
+                )
+            )
+    return claims
+
+
+def small_note(evidence: Evidence) -> tuple[str, ...]:
+    """Say where the networks are not the paper's."""
+    if set(networks(evidence)) <= set(MODELS):
+        return ()
+    return (
+        "these networks are small and trained from scratch on small images; the published ones "
+        "start from weights of ImageNet",
+    )
+
+
+def _values(runs: Sequence[Run], key: str) -> tuple[float, ...]:
+    found = [(run.evaluation or {})["metrics"].get(key) for run in runs]
+    return tuple(nan if value is None else float(value) for value in found)
+
+
+def _differences(
+    evidence: Evidence, model: str, key: str, more: str, less: str
+) -> tuple[float, ...]:
+    first, second = (metric_means(evidence, model, side, key) for side in (more, less))
+    return tuple(a - b for a, b in zip(first, second, strict=True))
+
+
+def _printed(
+    evidence: Evidence, table: Mapping[str, Mapping[str, tuple[float, ...]]], model: str, side: str
+) -> dict[str, float]:
+    """Published numbers by category and "mean", for the paper's data alone."""
+    values = table.get(model, {}).get(side, ())
+    if evidence.data != PAPER_DATA or not values:
+        return {}
+    return dict(zip((*PART_ANIMALS, "mean")[-len(values) :], values, strict=True))
