@@ -35,7 +35,9 @@ bench: .install-dev.stamp
 	$(BIN)/python benchmarks/localization.py
 	$(BIN)/python benchmarks/grad_map.py
 	$(BIN)/python benchmarks/linear.py
+	$(BIN)/python benchmarks/pixel_votes.py resnet18 --sides "all rows" --repeats 3
 	$(BIN)/python benchmarks/parts.py
+	$(BIN)/python benchmarks/occlusion.py
 
 docs: .install-dev.stamp
 	$(BIN)/mkdocs build --strict
