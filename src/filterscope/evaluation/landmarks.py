@@ -15,6 +15,7 @@ from filterscope.core.contexts import evaluating, forward_hook
 from filterscope.core.layers import find_layer
 from filterscope.data import Split, batches
 from filterscope.evaluation.part import Part, Subject
+from filterscope.evaluation.part_filters import Measured, part_filters
 from filterscope.metrics import LocationInstability, PartInterpretability, functional
 from filterscope.metrics.functional.interpretability import SHARE
 from filterscope.models import PartNetwork
@@ -39,12 +40,15 @@ def landmark_part(subject: Subject) -> Part:
     if dataset.test.landmarks is None:
         return Part()
     layer = peak_layer(subject.run.classifier, subject.run.layer)
+    look = _Look.at(subject, layer)
     both = [_originals(dataset.train), _originals(dataset.test)]
-    held_out = _measure(subject, layer, [dataset.test])
+    held_out = _measure(look, [dataset.test])
     if held_out is None:
         return Part()
-    part = Part(held_out.metrics() | {"peak_layer": layer}, held_out.arrays())
-    every = _measure(subject, layer, [split for split in both if len(split)], masks=False)
+    seen = {"peak_layer": layer, "peak_radius": look.radius}
+    part = Part(held_out.metrics() | seen, held_out.arrays())
+    part |= part_filters(subject, layer, look.field, list(held_out.measured.values()))
+    every = _measure(look, [split for split in both if len(split)], masks=False)
     if every is not None:
         numbers = {n: value for n, value in every.metrics().items() if isinstance(value, float)}
         part |= Part({f"{name}_official": value for name, value in numbers.items()})
@@ -70,16 +74,23 @@ class _Found:
     """What was measured on each category.
 
     Attributes:
-        categories: Those that have a value.
-        instabilities: One a category.
-        interpretabilities: One a category; none where maps are too few or were not asked for.
-        parts: Number of parts that were left out, because fewer than two images show them.
+        measured: What each category gave, by its name; those that have a value.
+        left_out: Number of parts that were left out, because fewer than two images show them.
     """
 
-    categories: tuple[str, ...]
-    instabilities: tuple[functional.Instability, ...]
-    interpretabilities: tuple[functional.Interpretability, ...]
+    measured: dict[str, Measured]
     left_out: int
+
+    @property
+    def instabilities(self) -> list[functional.Instability]:
+        """One a category."""
+        return [one.steady for one in self.measured.values()]
+
+    @property
+    def interpretabilities(self) -> list[functional.Interpretability]:
+        """One a category; none where maps are too few or were not asked for."""
+        known = [one.covered for one in self.measured.values() if one.covered is not None]
+        return known if len(known) == len(self.measured) else []
 
     def metrics(self) -> dict[str, Any]:
         """Numbers by name."""
@@ -94,7 +105,7 @@ class _Found:
             "instability_dropped": over.dropped,
             "instability_images": [result.num_samples for result in results],
             "instability_parts_left_out": self.left_out,
-            "instability_categories": list(self.categories),
+            "instability_categories": list(self.measured),
             "peak_spread": _mean([float(r.peak_spread.nanmean()) for r in results]),
             "peak_spread_random_unit": _mean([c.random_spread for c in chance]),
             "peak_units": _mean([float(r.distinct_peaks.double().mean()) for r in results]),
@@ -132,26 +143,20 @@ def _originals(split: Split) -> Split:
     return split.take(torch.tensor(list(first.values()), dtype=torch.int64))
 
 
-def _measure(
-    subject: Subject, layer: str, splits: Sequence[Split], *, masks: bool = True
-) -> _Found | None:
+def _measure(look: _Look, splits: Sequence[Split], *, masks: bool = True) -> _Found | None:
     """Measure every category that shows a part in two images or more; None where none does."""
-    measured: dict[str, tuple[functional.Instability, functional.Interpretability | None]] = {}
+    measured: dict[str, Measured] = {}
     left_out = 0
-    look = _Look.at(subject, layer)
-    for name in subject.dataset.categories:
-        label = subject.dataset.classes.index(name)
+    dataset = look.subject.dataset
+    for name in dataset.categories:
+        label = dataset.classes.index(name)
         mine = [split.take(torch.nonzero(split.labels == label).flatten()) for split in splits]
         shown = sum((~_landmarks(split)[..., 0].isnan()).sum(0) for split in mine)
         kept = torch.as_tensor(shown) >= 2
         left_out += int((~kept).sum())
         if bool(kept.any()):
             measured[name] = look.measure([split for split in mine if len(split)], kept, masks)
-    if not measured:
-        return None
-    steady, covered = zip(*measured.values(), strict=True)
-    known = tuple(result for result in covered if result is not None)
-    return _Found(tuple(measured), steady, known if len(known) == len(steady) else (), left_out)
+    return _Found(measured, left_out) if measured else None
 
 
 @dataclass(frozen=True)
@@ -161,14 +166,14 @@ class _Look:
     Attributes:
         subject: The run.
         layer: The layer whose peaks are looked at.
-        centres: Of its units' receptive fields, (h, w, 2).
+        field: Receptive fields of its units.
         side: Of the images.
         radius: Of the disc that a unit covers: a part's, but no more than its field.
     """
 
     subject: Subject
     layer: nn.Module
-    centres: Tensor
+    field: maps.ReceptiveField
     side: int
     radius: float
 
@@ -179,30 +184,40 @@ class _Look:
         example = torch.zeros(1, 3, side, side, device=subject.device)
         field = maps.receptive_field(model, name, example)
         radius = min(PART_SHARE * side, min(field.local_size) / 2)
-        return cls(subject, find_layer(model, name)[1], field.centres(), side, radius)
+        return cls(subject, find_layer(model, name)[1], field, side, radius)
 
-    def measure(
-        self, splits: Sequence[Split], kept: Tensor, masks: bool
-    ) -> tuple[functional.Instability, functional.Interpretability | None]:
+    def measure(self, splits: Sequence[Split], kept: Tensor, masks: bool) -> Measured:
         """Measure the images of one category on the parts that are kept, (P,) bool."""
         size, seed = (self.side, self.side), self.subject.seed
-        steady = LocationInstability(self.centres, size, random_state=seed)
-        covered = PartInterpretability(self.centres, self.radius, random_state=seed)
+        centres = self.field.centres()
+        steady = LocationInstability(centres, size, random_state=seed)
+        covered = PartInterpretability(centres, self.radius, random_state=seed)
         count = sum(len(split) for split in splits)
         # below, less than one activation would be looked at
-        masks = masks and count * self.centres[..., 0].numel() * SHARE >= 1
-        start = 0
+        masks = masks and count * centres[..., 0].numel() * SHARE >= 1
+        total, start = torch.zeros(1, 3, *size), 0
         for split in splits:
-            for found, indices in self._maps(split):
+            for found, images, indices in self._maps(split):
                 points = _landmarks(split)[indices][:, kept]
                 steady.update(found, points, start + indices)
                 if masks:
                     covered.update(found, part_discs(points, self.side), start + indices)
+                total += images.sum(0, keepdim=True)
             start += len(split)
-        return steady.compute(), covered.compute() if masks else None
+        order = torch.cat(steady.indices).argsort()
+        mean = self.subject.run.transform.denormalize(total / count)[0]
+        return Measured(
+            split=splits[0],
+            kept=kept,
+            steady=steady.compute(),
+            covered=covered.compute() if masks else None,
+            units=torch.cat(steady.units)[order],
+            values=torch.cat(steady.values)[order],
+            mean_image=(255 * mean).round().to(torch.uint8),
+        )
 
-    def _maps(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
-        """Maps (N, K, h, w) and places of the images of a split, on CPU."""
+    def _maps(self, split: Split) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Maps (N, K, h, w), images as the network sees them, and their places, on CPU."""
         subject = self.subject
         seen: list[Tensor] = []
 
@@ -221,7 +236,7 @@ class _Look:
             ):
                 seen.clear()
                 model(batch.images)
-                yield seen[0], batch.indices
+                yield seen[0], batch.images.float().cpu(), batch.indices
 
 
 def _landmarks(split: Split) -> Tensor:

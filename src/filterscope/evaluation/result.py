@@ -11,7 +11,7 @@ import numpy as np
 from filterscope.core.files import atomic_write, read_json, write_json
 from filterscope.runs.folder import RunFolder
 
-SCHEMA = 5
+SCHEMA = 6
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Evaluation:
             ``alignment`` (C, K), ``contributions`` (C, K) of filters to the logit of each class on
             its images, the redundancy curve, the images that fire the most class-specific
             filters, and for data with landmarks ``instability`` and ``peak_...`` of each category
-            and filter.
+            and filter, and ``part_...``, see `part_filters`.
     """
 
     settings: dict[str, Any]
