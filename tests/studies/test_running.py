@@ -189,3 +189,9 @@ def test_an_array_that_an_evaluation_lacks_is_told_by_name() -> None:
     assert arrays.get("correlation") is None
     with pytest.raises(ValueError, match="runs/a has no 'correlation'"):
         arrays["correlation"]
+
+
+def test_studies_of_classes_refuse_a_single_category(tiny: StudySettings, runs: Path) -> None:
+    settings = dataclasses.replace(tiny, data="digit-parts")
+    with pytest.raises(ValueError, match="csg-fig9 compares classes, and digit-parts has a single"):
+        run_study(find_study("csg-fig9"), settings, runs=runs)

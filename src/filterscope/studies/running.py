@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,12 @@ def run_study(
 
     Raises:
         FileNotFoundError: Data or a run folder that is not there.
-        ValueError: Given runs that lack a side of the study or do not fit together.
+        ValueError: Given runs that lack a side of the study or do not fit together; runs or data
+            for a study that is computed from formulas.
     """
-    if use:
+    if not study.sides:
+        evidence = _nothing(study, settings, use)
+    elif use:
         evidence = _given(study, [load_run(path) for path in use], settings)
     elif study.published and settings.preset == "paper":
         evidence = published_evidence(study, settings)
@@ -68,10 +71,17 @@ def run_study(
         data=evidence.data,
         preset="given runs" if use else settings.preset,
         seeds=evidence.seeds,
-        num_samples=len(evidence.dataset.test),
+        num_samples=0 if evidence.loaded is None else len(evidence.loaded.test),
         runs=tuple(str(run.path) for run in chosen),
         versions=describe_environment("cpu")["versions"],
     )
+
+
+def _nothing(study: Study, settings: StudySettings, use: Sequence[str | Path]) -> Evidence:
+    """What a study without networks draws on."""
+    if use or settings.data is not None:
+        raise ValueError(f"{study.name} is computed from formulas; leave out --use and --data")
+    return Evidence({}, (), None, "no data")
 
 
 def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evidence:
@@ -79,7 +89,7 @@ def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evide
     seeds = study_seeds(settings, study.least_seeds)
     plain = _made(study, settings, "standard", 0, data=data, num_classes=1)
     dataset = shared.dataset(plain)
-    _check_masks(study, dataset)  # not after an hour of training
+    _check_data(study, dataset)
     single = {data: dataset}
     if study.by_category:
         single = _categories(study, dataset, lambda name: shared.dataset(replace(plain, data=name)))
@@ -96,13 +106,15 @@ def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evide
                 ]  # fmt: skip
                 key = side_name(part.categories[0] if study.by_category else None, model, side)
                 found[key] = tuple(shared.get(each, measure=study.measured) for each in made)
-    return Evidence(found, seeds, dataset, data)
+    return Evidence(found, seeds, dataset, data, _by_category(study, single.values()))
 
 
 def _made(
     study: Study, settings: StudySettings, side: str, seed: int, **rest: Any
 ) -> TrainSettings:
-    return training_settings(settings, side, seed, shorter=study.shorter, **rest)
+    return training_settings(
+        settings, side, seed, shorter=study.shorter, longer=study.longer, **rest
+    )
 
 
 def _models(study: Study, settings: StudySettings) -> tuple[str | None, ...]:
@@ -118,18 +130,43 @@ def _categories(
     study: Study, dataset: ImageDataset, load: Callable[[str], ImageDataset]
 ) -> dict[str, ImageDataset]:
     """The data of each category alone, against negatives, by its name."""
-    if dataset.test.landmarks is None:
-        raise ValueError(
-            f"{study.name} needs landmarks of parts, which {dataset.name} has not; take --data "
-            "part-folder:PATH or digit-parts"
-        )
+    _check_landmarks(study, dataset)
     if len(dataset.categories) == 1:
         return {dataset.name: dataset}
     names = [f"{dataset.name.rstrip('/')}/{category}" for category in dataset.categories]
     return {name: load(name) for name in names}
 
 
-def _check_masks(study: Study, dataset: ImageDataset) -> None:
+def _check_landmarks(study: Study, dataset: ImageDataset) -> None:
+    if dataset.test.landmarks is None:
+        raise ValueError(
+            f"{study.name} needs landmarks of parts, which {dataset.name} has not; take --data "
+            "part-folder:PATH or digit-parts"
+        )
+
+
+def _check_single(study: Study, dataset: ImageDataset) -> None:
+    """Refuse given runs that have not learned one category against negatives."""
+    _check_landmarks(study, dataset)
+    if len(dataset.categories) != 1:
+        raise ValueError(
+            f"{study.name} needs runs of one category against negatives, those of {dataset.name} "
+            f"tell {', '.join(dataset.categories)} apart"
+        )
+
+
+def _by_category(study: Study, datasets: Iterable[ImageDataset]) -> dict[str, ImageDataset]:
+    """The data of each category by the category's name."""
+    return {each.categories[0]: each for each in datasets} if study.by_category else {}
+
+
+def _check_data(study: Study, dataset: ImageDataset) -> None:
+    """Refuse data that the study cannot use, before an hour of training."""
+    if dataset.negative is not None and not study.by_category:
+        raise ValueError(
+            f"{study.name} compares classes, and {dataset.name} has a single category against "
+            "negatives; take data with several classes"
+        )
     if study.needs_masks and not dataset.test.has_masks:
         raise ValueError(
             f"{study.name} needs object masks, which {dataset.name} has not; take --data digits, "
@@ -146,8 +183,10 @@ def _given(study: Study, runs: Sequence[Run], settings: StudySettings) -> Eviden
             f"{', '.join(missing)}"
         )
     dataset = runs[0].dataset()
-    _check_masks(study, dataset)
+    _check_data(study, dataset)
     model = str(runs[0].config["model"]) if study.models else None
+    if study.by_category:
+        _check_single(study, dataset)
     category = dataset.categories[0] if study.by_category else None
     found = {side_name(category, model, side): groups[side] for side in study.sides}
     if study.measured:
@@ -156,4 +195,5 @@ def _given(study: Study, runs: Sequence[Run], settings: StudySettings) -> Eviden
             for name, group in found.items()
         }
     seeds = tuple(int(run.config["seed"]) for run in groups[study.sides[0]])
-    return Evidence(found, seeds, dataset, str(runs[0].config["data"]))
+    by_category = _by_category(study, [dataset])
+    return Evidence(found, seeds, dataset, str(runs[0].config["data"]), by_category)
