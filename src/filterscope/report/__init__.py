@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from filterscope.report.explanations import write_explanations
     from filterscope.report.interpretations import write_interpretations
     from filterscope.report.page import write_report
+    from filterscope.report.pareto import pareto_set
 
 __all__ = [
     "Comparison",
     "Side",
     "compare_runs",
+    "pareto_set",
     "write_explanations",
     "write_interpretations",
     "write_report",
@@ -25,6 +27,7 @@ __getattr__, __dir__ = lazy_members(
         "Comparison": f"{__name__}.comparison",
         "Side": f"{__name__}.comparison",
         "compare_runs": f"{__name__}.comparison",
+        "pareto_set": f"{__name__}.pareto",
         "write_explanations": f"{__name__}.explanations",
         "write_interpretations": f"{__name__}.interpretations",
         "write_report": f"{__name__}.page",

@@ -246,10 +246,14 @@ def _part_lines(comparison: Comparison) -> list[str]:
         "peak_spread": "spread of peaks",
         "peak_units": "distinct units",
     }
+    from filterscope.report.pareto import MARK, SteadyAndRight
+
+    found = SteadyAndRight.of(comparison)
     rows = [["", *shown.values()]]
     for side in comparison.sides:
-        rows.append([side.label, *[show_side(side, BY_KEY[key]) for key in shown]])
-    return ["", *_aligned(rows)]
+        mark = f" {MARK}" if found is not None and side.label in found.labels else ""
+        rows.append([side.label + mark, *[show_side(side, BY_KEY[key]) for key in shown]])
+    return ["", *_aligned(rows), *([] if found is None else [f"{MARK} {found.legend}"])]
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

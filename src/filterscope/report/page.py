@@ -12,8 +12,17 @@ import numpy as np
 from filterscope.report import curves, matrices
 from filterscope.report.class_matrices import class_pictures
 from filterscope.report.comparison import Comparison, Side
-from filterscope.report.numbers import Metric, density_interval, show_difference, show_side
+from filterscope.report.numbers import (
+    PARTS,
+    Metric,
+    density_interval,
+    show_difference,
+    show_side,
+)
 from filterscope.report.overlay import picture_uri
+from filterscope.report.pareto import SteadyAndRight
+from filterscope.report.pareto_figure import pareto_figure
+from filterscope.report.part_filters import part_pictures
 from filterscope.report.rendering import write_page
 from filterscope.report.theme import Picture, draw
 from filterscope.runs import Run
@@ -51,6 +60,7 @@ def write_report(comparison: Comparison, path: str | Path) -> None:
 def _content(comparison: Comparison) -> dict[str, Any]:
     first = comparison.sides[0].runs[0]
     top = max(float((side.runs[0].arrays or {})["mi"].max()) for side in comparison.sides)
+    sides = [_side_content(side, top) for side in comparison.sides]
     return {
         "title": " / ".join(side.label for side in comparison.sides),
         "subject": _subject(first),
@@ -63,7 +73,10 @@ def _content(comparison: Comparison) -> dict[str, Any]:
             lambda theme: curves.training_curves(comparison, theme),
             "Test accuracy, loss and density over the epochs",
         ),
-        "sides": [_side_content(side, top) for side in comparison.sides],
+        "sides": sides,
+        "parts_title": PARTS,
+        "has_parts": any(side["parts"] for side in sides),
+        "pareto": _pareto(comparison),
         "redundancy": _redundancy(comparison),
         "settings": _setting_rows(comparison),
         "estimator": (first.evaluation or {})["settings"],
@@ -191,6 +204,7 @@ def _side_content(side: Side, top: float) -> dict[str, Any]:
         "pictures": pictures,
         "correlation": correlation,
         "filters": _filter_strips(run),
+        "parts": part_pictures(run),
     }
 
 
@@ -201,6 +215,21 @@ def _redundancy(comparison: Comparison) -> Picture | None:
         lambda theme: curves.redundancy_curves(comparison, theme),
         "Share of filter pairs with a correlation of at least s",
     )
+
+
+def _pareto(comparison: Comparison) -> dict[str, Any] | None:
+    found = SteadyAndRight.of(comparison)
+    if found is None:
+        return None
+    several = max(len(side.runs) for side in comparison.sides) > 1
+    means = " Means over seeds; bars are one standard deviation." if several else ""
+    return {
+        "words": f"{found.legend}. In it: {', '.join(found.labels)}.{means}",
+        "picture": draw(
+            lambda theme: pareto_figure(comparison, found, theme),
+            "Location instability and error of each side, with chance levels",
+        ),
+    }
 
 
 def _filter_strips(run: Run) -> list[FilterStrip]:
