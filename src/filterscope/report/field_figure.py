@@ -38,7 +38,7 @@ def fields_figure(rows: Sequence[FieldRow], columns: int, theme: Theme) -> Figur
         theme: Colours.
     """
     count = max(len(rows), 1)
-    figure = Figure(figsize=(1.25 * columns + 0.6, 1.25 * count + 0.1), layout="constrained")
+    figure = Figure(figsize=(1.1 * max(columns, _LEAST_GRID), 1.25 * count), layout="constrained")
     axes = figure.subplots(count, max(columns, _LEAST_GRID), squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()

@@ -53,7 +53,7 @@ def epoch_curves(
     """
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(9.2, 0.5 + 2.5 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey="row")
     handles: dict[str, Any] = {}
     for axis, (title, curves) in zip(axes.flat, panels, strict=False):
         for side, values in curves.items():

@@ -29,6 +29,10 @@ STUDIES = {
     "parts-table3": "location instability with L2 and uniform templates",
     "parts-table4": "location instability of L1 against L2 templates",
     "parts-table5": "accuracy with every template",
+    "parts-templates": "the templates as pictures, and what each lets through",
+    "parts-fig6": "what filters respond to, by occlusion, with every template",
+    "parts-fig7": "error against epochs with every template, and epochs until it settles",
+    "parts-analysis": "pull of the filter loss, and whether steadier filters cost accuracy",
 }
 """What each study shows, in a line."""
 

@@ -90,6 +90,7 @@ def training_settings(
     num_classes: int,
     model: str | None = None,
     shorter: Mapping[str, Any] | None = None,
+    longer: Mapping[str, Any] | None = None,
 ) -> TrainSettings:
     """Settings of one training run of a study.
 
@@ -101,6 +102,7 @@ def training_settings(
         num_classes: C, for the size of a fixed gate.
         model: Architecture, where the study names one.
         shorter: What the study changes in the recipe where it is not the paper's.
+        longer: What it changes in the preset paper.
 
     Raises:
         ValueError: An unknown side, or settings out of their range.
@@ -118,7 +120,7 @@ def training_settings(
     method = str(own["method"])
     values = {**preset(recipe, method, model or settings.model), "data": data}
     if settings.preset == "paper":
-        values |= _PAPER.get(recipe, {})
+        values |= {**_PAPER.get(recipe, {}), **(longer or {})}
     elif settings.preset == "quick":
         values |= {**_QUICK[recipe], **(shorter or {})}
     elif settings.preset == "smoke":

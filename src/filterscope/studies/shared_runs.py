@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from filterscope.data import ImageDataset, load_dataset
@@ -13,6 +13,7 @@ from filterscope.runs.folder import RunFolder
 from filterscope.runs.identity import run_name, settings_digest
 from filterscope.runs.load import dataset_arguments
 from filterscope.training import TrainSettings, train
+from filterscope.training.schedule import filter_weight
 
 # All sides of a study are measured on one test set, which none of them was trained on.
 _SHARED = ("data", "model", "image_size", "limit_test", "test_fraction", "data_seed")
@@ -95,7 +96,11 @@ def measured(
 
 
 def grouped_by_side(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
-    """Sort given runs into the sides "standard", "gated" and "fixed".
+    """Sort given runs into sides: "standard", "gated", "fixed", or by their part templates.
+
+    Runs with the templates of one name ("L1", "L2", "uniform L1", "uniform L2, index space") are
+    told apart by what the plain one among them has not: no filter loss, more of it, or another
+    unit that the templates are centred on.
 
     Args:
         runs: Of `load_run`.
@@ -108,9 +113,9 @@ def grouped_by_side(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
             side that were trained differently, or runs of different data or architecture.
     """
     groups: dict[str, dict[int, Run]] = {}
+    plain = _plain_templates(runs)
     for run in runs:
-        side = run.config["method"]
-        side = "fixed" if side == "gated" and run.config["fixed_gate"] else side
+        side = _side(run, plain)
         seed = int(run.config["seed"])
         other = groups.setdefault(side, {}).setdefault(seed, run)
         if other is not run:
@@ -130,3 +135,44 @@ def grouped_by_side(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
     return {
         side: tuple(group[seed] for seed in sorted(group)) for side, group in sorted(groups.items())
     }
+
+
+_TEMPLATES = {"l1": "L1", "l2": "L2", "uniform_l1": "uniform L1", "uniform_l2": "uniform L2"}
+
+
+def _side(run: Run, plain: Mapping[str, tuple[bool, bool, float]]) -> str:
+    """Name the side of a run among others whose plain templates are known."""
+    method = str(run.config["method"])
+    if method == "gated" and run.config["fixed_gate"]:
+        return "fixed"
+    if method != "parts":
+        return method
+    name = _template_name(run)
+    (alone, largest, weight), (_, plain_largest, plain_weight) = _template_kind(run), plain[name]
+    if alone:
+        name += ", mask alone"
+    elif weight != plain_weight:
+        name += f", filter loss x {weight / plain_weight:g}"
+    return f"{name}, at the largest unit" if largest and not plain_largest else name
+
+
+def _plain_templates(runs: Sequence[Run]) -> dict[str, tuple[bool, bool, float]]:
+    """Of the runs with templates of one name, the kind with a filter loss, centroids, and least."""
+    kinds: dict[str, list[tuple[bool, bool, float]]] = {}
+    for run in runs:
+        if run.config["method"] == "parts":
+            kinds.setdefault(_template_name(run), []).append(_template_kind(run))
+    return {name: min(found) for name, found in kinds.items()}
+
+
+def _template_name(run: Run) -> str:
+    """Shape of a run's templates; only the uniform ones differ much between the two spaces."""
+    name = _TEMPLATES[run.config["template"]]
+    indexed = name.startswith("uniform") and run.config["space"] == "index"
+    return f"{name}, index space" if indexed else name
+
+
+def _template_kind(run: Run) -> tuple[bool, bool, float]:
+    """Whether there is no filter loss, whether mu is the largest unit, and the loss's weight."""
+    weight = filter_weight(0, TrainSettings.from_dict(run.config))
+    return weight == 0, run.config["mu"] == "argmax", weight

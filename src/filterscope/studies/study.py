@@ -28,7 +28,7 @@ class Entry:
         side: On which networks.
         values: One a seed; NaN where it is not defined.
         published: The paper's number; None where it prints none, or none for this data.
-        kind: "share" is shown in per cent.
+        kind: "share" is shown in per cent, "count" with no more decimals than it has.
     """
 
     quantity: str
@@ -99,14 +99,27 @@ class Evidence:
     Attributes:
         runs: For each side, its runs by rising seed; all sides have the same seeds.
         seeds: Those seeds.
-        dataset: What the networks were trained and tested on.
+        loaded: What the networks were trained and tested on; None for a study without networks.
         data: Its name, as the paper's numbers are looked up.
+        by_category: The data of each category, where networks learn one each against negatives.
     """
 
     runs: Mapping[str, tuple[Run, ...]]
     seeds: tuple[int, ...]
-    dataset: ImageDataset
+    loaded: ImageDataset | None
     data: str
+    by_category: Mapping[str, ImageDataset] = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> ImageDataset:
+        """What the networks were trained and tested on.
+
+        Raises:
+            ValueError: The study has no networks.
+        """
+        if self.loaded is None:
+            raise ValueError("a study without networks has no data")
+        return self.loaded
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -146,7 +159,8 @@ class Study:
     Attributes:
         name: As on the command line.
         source: Where it is published.
-        sides: The networks that it needs, names of `filterscope.studies.recipes.SIDES`.
+        sides: The networks that it needs, names of `filterscope.studies.recipes.SIDES`; none where
+            the study is computed from formulas alone.
         paper_data: The paper's own data.
         analyse: Computes the findings.
         least_seeds: Seeds below which it shows nothing.
@@ -160,6 +174,7 @@ class Study:
         published: Architectures whose official weights are the paper's networks. With them the
             preset paper trains nothing, and a seed stands for other test images.
         shorter: What the study changes in the recipe where it is not the paper's.
+        longer: What it changes in the preset paper.
     """
 
     name: str
@@ -176,3 +191,4 @@ class Study:
     measured: bool = True
     published: tuple[str, ...] = ()
     shorter: Mapping[str, Any] = field(default_factory=dict)
+    longer: Mapping[str, Any] = field(default_factory=dict)
