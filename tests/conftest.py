@@ -1,6 +1,8 @@
 """Shared by all tests."""
 
+import contextlib
 import os
+import random
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from PIL import Image
 from torch import multiprocessing
 
 MakeBlobs = Callable[..., str]
+Together = Callable[..., None]
 OnTwo = Callable[[Callable[[int, int, str], None]], list[Any]]
 MOST_WORKERS = 4
 GIGABYTES_EACH = 3  # a worker's own 1.5, and the processes that its tests start
@@ -84,16 +87,51 @@ def blobs(tmp_path_factory: pytest.TempPathFactory) -> MakeBlobs:
     return make
 
 
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a port, outside of those that the system gives to connections in the meantime."""
+
+    def find() -> int:
+        while True:
+            port = random.SystemRandom().randrange(10_000, 30_000)
+            with socket.socket() as server, contextlib.suppress(OSError):
+                server.bind(("127.0.0.1", port))
+                return port
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def together() -> Together:
+    """Runs `function(rank, *arguments)` in `count` processes at once and waits for them.
+
+    They are forks of a process that imports once what takes seconds.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["filterscope.evaluation.measure", "filterscope.training.loop"])
+
+    def run(function: Callable[..., None], *arguments: Any, count: int = 2) -> None:
+        multiprocessing.start_processes(
+            function, arguments, nprocs=count, daemon=True, start_method="forkserver"
+        )
+
+    return run
+
+
 @pytest.fixture
-def on_two(tmp_path: Path) -> OnTwo:
+def on_two(tmp_path: Path, together: Together, free_port: Callable[[], int]) -> OnTwo:
     """Runs `process(rank, port, out)` on two processes; gives what each saved as ``out-rank``."""
 
     def run(process: Callable[[int, int, str], None]) -> list[Any]:
-        with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
-            port = server.getsockname()[1]
         out = tmp_path / "results"
-        multiprocessing.spawn(process, args=(port, str(out)), nprocs=2)
+        together(process, free_port(), str(out))
         return [torch.load(f"{out}-{rank}") for rank in range(2)]
 
     return run
+
+
+@pytest.fixture
+def few_gradient_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight gradient maps an image: each is a backward pass, most of an evaluation's time."""
+    for number in ("GRADIENT_FILTERS", "EVERY_FILTER"):
+        monkeypatch.setattr(f"filterscope.evaluation.localization.{number}", 8)

@@ -11,10 +11,11 @@ from filterscope.training import TrainSettings, preset
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_gradient_maps")
 def test_the_demo_trains_compares_and_names_its_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    short = {"epochs": 2, "warmup": 1, "limit": 200}
+    short = {"epochs": 2, "warmup": 1, "limit": 200, "limit_test": 60}
     monkeypatch.setattr(demo, "preset", lambda *names: {**preset(*names), **short})
     out = tmp_path / "demo"
     assert main(["demo", "--out", str(out), "--seeds", "2"]) == 0

@@ -137,6 +137,7 @@ def test_doctor_tells_versions_and_data() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_gradient_maps")
 def test_from_training_to_explanation_in_one_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,6 +67,7 @@ def test_an_earlier_result_is_kept(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_gradient_maps")
 def test_a_study_prints_its_table_and_says_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

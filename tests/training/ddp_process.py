@@ -1,11 +1,11 @@
-"""One process of a distributed run, started by the tests with torchrun's variables.
+"""One process of a distributed run, with torchrun's variables.
 
 Beside the run folder it writes its own parameters, so that the ranks can be compared.
 """
 
-import json
-import sys
+import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,8 +24,14 @@ def small_network(name: str, num_classes: int, **_: object) -> nn.Module:
     return model
 
 
-def main() -> None:
-    settings, out, own_network = json.loads(sys.argv[1])
+def train_one(
+    rank: int, count: int, port: int, settings: dict[str, Any], out: str, own_network: bool
+) -> None:
+    """Train as process `rank` of `count`; a process of its own, since nothing is put back."""
+    variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    variables |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count}
+    os.environ |= {name: str(value) for name, value in variables.items()}
+    torch.set_num_threads(1)
     if own_network:
         network.create_model = small_network
     run = loop._Loop.run
@@ -37,7 +43,3 @@ def main() -> None:
 
     loop._Loop.run = run_and_write
     train(TrainSettings.from_dict(settings), out)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,16 +2,12 @@
 
 import csv
 import dataclasses
-import json
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from filterscope import load_run
 from filterscope.evaluation import evaluate_run
@@ -23,31 +19,16 @@ SETTINGS = TrainSettings(
 )  # fmt: skip
 
 
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
-def run_processes(settings: TrainSettings, out: Path, *, own_network: bool) -> list[dict]:
-    """Train with `settings.devices` processes as torchrun starts them; each one's parameters."""
-    port, count = free_port(), settings.devices
-    argument = json.dumps([settings.to_dict(), str(out), own_network])
-    processes = []
-    for rank in range(count):
-        variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        variables |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
-        command = [sys.executable, str(Path(__file__).with_name("ddp_process.py")), argument]
-        processes.append(subprocess.Popen(command, env={**os.environ, **variables}))
-    assert [process.wait(240) for process in processes] == [0] * count
-    return [torch.load(out.with_suffix(f".rank{r}.pt")) for r in range(count)]
+TrainTogether = Callable[..., list[dict[str, Tensor]]]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["alternate", "joint"])
-def test_parameters_and_gates_are_equal_on_all_ranks(tmp_path: Path, scheme: str) -> None:
+def test_parameters_and_gates_are_equal_on_all_ranks(
+    tmp_path: Path, train_together: TrainTogether, scheme: str
+) -> None:
     settings = dataclasses.replace(SETTINGS, devices=2, scheme=scheme)
-    first, second = run_processes(settings, tmp_path / "run", own_network=False)
+    first, second = train_together(settings, tmp_path / "run", own_network=False)
     assert first.keys() == second.keys()
     for name in first:
         assert torch.equal(first[name], second[name]), name
@@ -57,12 +38,12 @@ def test_parameters_and_gates_are_equal_on_all_ranks(tmp_path: Path, scheme: str
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["alternate", "joint"])
 def test_two_processes_give_the_weights_of_one_with_the_same_global_batch(
-    tmp_path: Path, scheme: str
+    tmp_path: Path, train_together: TrainTogether, scheme: str
 ) -> None:
     one = dataclasses.replace(SETTINGS, scheme=scheme, lr=0.05)
-    (single,) = run_processes(one, tmp_path / "one", own_network=True)
+    (single,) = train_together(one, tmp_path / "one", own_network=True)
     two = dataclasses.replace(one, devices=2)
-    shared, _ = run_processes(two, tmp_path / "two", own_network=True)
+    shared, _ = train_together(two, tmp_path / "two", own_network=True)
     for name in single:
         torch.testing.assert_close(shared[name], single[name], atol=1e-6, rtol=0)
     rows = [list(csv.DictReader((tmp_path / n / "metrics.csv").open())) for n in ("one", "two")]
@@ -81,9 +62,9 @@ def test_one_command_starts_its_own_processes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_metrics_of_one_checkpoint_are_equal_for_one_and_two_processes(tmp_path: Path) -> None:
-    run = load_run(train(dataclasses.replace(SETTINGS, epochs=2), tmp_path / "run"))
+    run = load_run(train(dataclasses.replace(SETTINGS, epochs=2, limit_test=21), tmp_path / "run"))
     one, two = evaluate_run(run, device="cpu"), evaluate_run(run, device="cpu", devices=2)
-    assert one.settings["num_samples"] == two.settings["num_samples"] == 41
+    assert one.settings["num_samples"] == two.settings["num_samples"] == 21
     for name, value in one.metrics.items():
         assert two.metrics[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
     for name, array in one.arrays.items():
@@ -99,9 +80,11 @@ PARTS = TrainSettings(
 
 
 @pytest.mark.slow
-def test_templates_learn_the_same_on_all_ranks(tmp_path: Path, blobs: Callable[..., str]) -> None:
+def test_templates_learn_the_same_on_all_ranks(
+    tmp_path: Path, train_together: TrainTogether, blobs: Callable[..., str]
+) -> None:
     settings = dataclasses.replace(PARTS, data=blobs("bird", "cow", "dog"), devices=2)
-    first, second = run_processes(settings, tmp_path / "run", own_network=False)
+    first, second = train_together(settings, tmp_path / "run", own_network=False)
     for name in first:
         assert torch.equal(first[name], second[name]), name
     assert int(first["model.templates.0.batches"]) == 2 * 3
@@ -110,16 +93,16 @@ def test_templates_learn_the_same_on_all_ranks(tmp_path: Path, blobs: Callable[.
 
 @pytest.mark.slow
 def test_masked_networks_of_one_and_two_processes_agree(
-    tmp_path: Path, blobs: Callable[..., str]
+    tmp_path: Path, train_together: TrainTogether, blobs: Callable[..., str]
 ) -> None:
     # the filter losses are of each process's own images, so they are left out of the comparison:
     # the task's gradients through the masks, the statistics and the slopes are those of one
     one = dataclasses.replace(
         PARTS, data=blobs("bird", "cow", "dog"), method="parts", filter_weight=0.0
     )
-    (single,) = run_processes(one, tmp_path / "one", own_network=True)
+    (single,) = train_together(one, tmp_path / "one", own_network=True)
     two = dataclasses.replace(one, devices=2)
-    shared, _ = run_processes(two, tmp_path / "two", own_network=True)
+    shared, _ = train_together(two, tmp_path / "two", own_network=True)
     assert single.keys() == shared.keys()
     for name in single:
         torch.testing.assert_close(shared[name], single[name], atol=1e-5, rtol=1e-4)

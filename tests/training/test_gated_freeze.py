@@ -2,11 +2,7 @@
 
 import copy
 import dataclasses
-import json
-import os
-import socket
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -214,35 +210,18 @@ def test_the_alternate_scheme_takes_nothing_back(monkeypatch: pytest.MonkeyPatch
     assert joint.gated_weights is None
 
 
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
-def run_processes(settings: TrainSettings, out: Path) -> list[dict[str, Tensor]]:
-    """Train with `settings.devices` processes as torchrun starts them; each one's parameters."""
-    port, count = free_port(), settings.devices
-    argument = json.dumps([settings.to_dict(), str(out), True])
-    script = str(Path(__file__).with_name("ddp_process.py"))
-    processes = []
-    for rank in range(count):
-        variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        variables |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
-        environment = {**os.environ, **variables}
-        processes.append(subprocess.Popen([sys.executable, script, argument], env=environment))
-    assert [process.wait(240) for process in processes] == [0] * count
-    return [torch.load(out.with_suffix(f".rank{rank}.pt")) for rank in range(count)]
-
-
 @pytest.mark.slow
-def test_two_processes_take_back_what_one_does(tmp_path: Path) -> None:
+def test_two_processes_take_back_what_one_does(
+    tmp_path: Path, train_together: Callable[..., list[dict[str, Tensor]]]
+) -> None:
     """Classes are spread unevenly over the processes, and so is what is taken back."""
     one = dataclasses.replace(
         STEP, limit=96, limit_test=41, batch_size=32, epochs=3, warmup=1, momentum=0.9
     )
-    (single,) = run_processes(one, tmp_path / "one")
-    first, second = run_processes(dataclasses.replace(one, devices=2), tmp_path / "two")
+    (single,) = train_together(one, tmp_path / "one", own_network=True)
+    first, second = train_together(
+        dataclasses.replace(one, devices=2), tmp_path / "two", own_network=True
+    )
     for name in single:
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], single[name], atol=1e-6, rtol=0)
