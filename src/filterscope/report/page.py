@@ -223,8 +223,10 @@ def _pareto(comparison: Comparison) -> dict[str, Any] | None:
         return None
     several = max(len(side.runs) for side in comparison.sides) > 1
     means = " Means over seeds; bars are one standard deviation." if several else ""
+    images = (found.sides[0].runs[0].evaluation or {})["settings"]["num_samples"]
     return {
-        "words": f"{found.legend}. In it: {', '.join(found.labels)}.{means}",
+        "words": f"{found.legend}. In it: {', '.join(found.labels)}. One of the {images} test "
+        f"images is {100 / images:.3g} points of error.{means}",
         "picture": draw(
             lambda theme: pareto_figure(comparison, found, theme),
             "Location instability and error of each side, with chance levels",

@@ -86,7 +86,10 @@ class SteadyAndRight:
     @property
     def legend(self) -> str:
         """What a mark means, in words; and which sides are left out."""
-        told = "Pareto set: no other side has both a lower location instability and fewer errors"
+        told = (
+            "Pareto set: no other side is better in location instability or error without being "
+            "worse in the other"
+        )
         if self.left_out:
             told += f"; left out, without both numbers: {', '.join(self.left_out)}"
         return told

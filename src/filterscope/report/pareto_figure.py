@@ -12,8 +12,8 @@ from filterscope.report.theme import Theme
 
 _MARKERS = "osD^v<>Phd"
 _LEVELS = {
-    "instability_centre_unit": ("middle unit", "-"),
-    "instability_fixed_unit": ("fixed unit", "--"),
+    "instability_centre_unit": ("middle unit", "--"),
+    "instability_fixed_unit": ("fixed unit", "-."),
     "instability_random_unit": ("random unit", ":"),
 }
 
@@ -49,6 +49,7 @@ def pareto_figure(comparison: Comparison, found: SteadyAndRight, theme: Theme) -
     axis.set_ylabel("error on test images, %")
     axis.grid(True)
     axis.set_axisbelow(True)
+    axis.margins(0.08)
     figure.legend(loc="outside right upper", fontsize=7.5)
     return figure
 

@@ -15,7 +15,7 @@ from filterscope.report.pixel_pictures import LABEL_COLORS, photo_uri, signed_ur
 from filterscope.runs import Run
 
 # The choices of an evaluation, in words.
-_CHOICES = ("one of the steadiest", "one of those that cover a part best", "one in the middle")
+_CHOICES = ("one of the steadiest", "one of those that cover a part best", "a typical one")
 _SHAPES = ("circle", "square", "triangle", "diamond")
 _LEAST_DOT = 0.012  # radius, in sides of the image, so that a single image is seen
 
@@ -61,7 +61,7 @@ class Crop:
     """A strong image of a filter.
 
     Attributes:
-        picture: Data URI of the whole image.
+        image: The whole image's place among `PartPictures.images`.
         view: What is shown of it: left, top, width, height in pixels of the image.
         field: The receptive field of the peak unit, the same way.
         is_whole: Whether the field covers the whole image.
@@ -70,7 +70,7 @@ class Crop:
         alt: What it shows, in words.
     """
 
-    picture: str
+    image: int
     view: tuple[float, float, float, float]
     field: tuple[float, float, float, float]
     is_whole: bool
@@ -89,7 +89,7 @@ class PartFilter:
         numbers: Its numbers with their chance levels: name, value, levels in words.
         template: Data URI of its template; empty without templates.
         template_words: Where that template has its peak, and its slope.
-        mean_image: Data URI of the mean image of its category.
+        mean_image: That of its category, its place among `PartPictures.images`.
         dots: Where it peaks.
         dots_words: The same in words.
         parts: Where the parts are on average.
@@ -102,7 +102,7 @@ class PartFilter:
     numbers: tuple[tuple[str, str, str], ...]
     template: str
     template_words: str
-    mean_image: str
+    mean_image: int
     dots: tuple[Dot, ...]
     dots_words: str
     parts: tuple[Mark, ...]
@@ -119,6 +119,7 @@ class PartPictures:
         radius: Of the ring around a peak, in pixels.
         words: What was looked at, in sentences.
         legend: Name, colour and shape of each part.
+        images: Data URIs of the images, then of the mean image of each category.
         filters: Those that are shown.
     """
 
@@ -126,6 +127,7 @@ class PartPictures:
     radius: float
     words: tuple[str, ...]
     legend: tuple[tuple[str, str, str], ...]
+    images: tuple[str, ...]
     filters: tuple[PartFilter, ...]
 
 
@@ -134,10 +136,8 @@ def part_pictures(run: Run) -> PartPictures | None:
     arrays, metrics = run.arrays or {}, (run.evaluation or {}).get("metrics", {})
     if "part_filters" not in arrays:
         return None
-    thumbnails = [photo_uri(picture) for picture in arrays["part_thumbnails"]]
-    filters = [
-        _filter(row, arrays, metrics, thumbnails) for row in range(len(arrays["part_filters"]))
-    ]
+    images = [*arrays["part_thumbnails"], *arrays["part_mean_images"]]
+    filters = [_filter(row, arrays, metrics) for row in range(len(arrays["part_filters"]))]
     return PartPictures(
         side=metrics["peak_image_size"],
         radius=metrics["peak_radius"],
@@ -146,6 +146,7 @@ def part_pictures(run: Run) -> PartPictures | None:
             (name, LABEL_COLORS[i % len(LABEL_COLORS)], _SHAPES[i % len(_SHAPES)])
             for i, name in enumerate(metrics["peak_parts"])
         ),
+        images=tuple(map(photo_uri, images)),
         filters=tuple(filters),
     )
 
@@ -177,7 +178,6 @@ def _filter(
     row: int,
     arrays: Mapping[str, np.ndarray],
     metrics: Mapping[str, Any],
-    thumbnails: list[str],
 ) -> PartFilter:
     category = int(arrays["part_filter_categories"][row])
     choices = arrays["part_filter_choices"]
@@ -192,11 +192,11 @@ def _filter(
         numbers=tuple(_numbers(row, arrays, metrics)),
         template=template,
         template_words=words,
-        mean_image=photo_uri(arrays["part_mean_images"][category]),
+        mean_image=len(arrays["part_thumbnails"]) + category,
         dots=tuple(dots),
         dots_words=_dots_words(dots, images, name),
         parts=tuple(_mean_marks(arrays["part_landmarks"][category])),
-        crops=tuple(_crops(row, arrays, metrics, thumbnails)),
+        crops=tuple(_crops(row, arrays, metrics)),
         is_first=row == int(np.flatnonzero(choices == choices[row])[0]),
     )
 
@@ -278,7 +278,6 @@ def _crops(
     row: int,
     arrays: Mapping[str, np.ndarray],
     metrics: Mapping[str, Any],
-    thumbnails: list[str],
 ) -> list[Crop]:
     side, points = metrics["peak_image_size"], arrays["part_points"]
     covers = min(metrics["peak_field"]) >= side
@@ -298,13 +297,13 @@ def _crops(
         names = ", ".join(metrics["peak_parts"][mark.part] for mark in marks) or "none"
         crops.append(
             Crop(
-                picture=thumbnails[image],
+                image=image,
                 view=(0, 0, side, side) if covers else field,
                 field=field,
                 is_whole=field == (0, 0, side, side),
                 peak=(float(x), float(y)),
                 marks=tuple(marks),
-                alt=f"Image {column + 1}, peak at ({x:.0f}, {y:.0f}); parts marked: {names}",
+                alt=f"Image {column + 1}, peak at ({x:.0f}, {y:.0f}); parts shown: {names}",
             )
         )
     return crops
