@@ -1,6 +1,7 @@
 """The loop: what a run writes, resumes to the bit, and refuses."""
 
 import dataclasses
+import functools
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from filterscope import load_run
 from filterscope.training import TrainingDivergedError, TrainSettings, loop, train
@@ -267,10 +269,21 @@ def test_mixed_precision_keeps_the_gate_in_float32(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["gated", "gated-parts"])
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("method", "backend"),
+    [
+        ("gated-parts", "aot_eager"),
+        # compiling its kernels takes minutes on a machine that has not yet done it
+        pytest.param("gated", "inductor", marks=pytest.mark.full),
+        pytest.param("gated-parts", "inductor", marks=pytest.mark.full),
+    ],
+)
 def test_a_compiled_network_trains_and_its_weights_load_anywhere(
-    tmp_path: Path, method: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, backend: str
 ) -> None:
+    compile_in_place = functools.partialmethod(nn.Module.compile, backend=backend)
+    monkeypatch.setattr(nn.Module, "compile", compile_in_place)
     settings = set_up(epochs=1, scheme="joint", warmup=0, limit=64, method=method)
     folder = train(dataclasses.replace(settings, compile=True), tmp_path / "run")
     plain = train(settings, tmp_path / "plain")
