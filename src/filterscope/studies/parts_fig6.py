@@ -196,15 +196,15 @@ def _maps(run: Run, images: Tensor, layer: str) -> Tensor:
 
 
 def _rows(seen: Seen, split: Split) -> list[FieldRow]:
-    """The filters of a picture."""
+    """The filters of a picture, those that respond to anything."""
     rows = []
     for k, area, places, regions in zip(
         seen.filters, seen.areas, seen.places, seen.regions, strict=True
     ):
-        pixels = torch.stack([split.raw(place) for place in places.tolist()] or [split.raw(0)])
-        told = "no response" if area != area else f"{area:.0%} of the image"
-        shown = pixels[: len(places)].permute(0, 2, 3, 1).numpy()
-        rows.append(FieldRow(f"filter {k}: {told}", shown, regions.numpy()))
+        if len(places):
+            pixels = torch.stack([split.raw(place) for place in places.tolist()])
+            title = f"filter {k}: {area:.0%} of the image"
+            rows.append(FieldRow(title, pixels.permute(0, 2, 3, 1).numpy(), regions.numpy()))
     return rows
 
 
