@@ -12,13 +12,14 @@ from filterscope.studies.recipes import SIDES
 from filterscope.training.presets import PRESETS
 
 SHARED = {  # modules of the package that are no study
-    "__init__", "affine", "catalogue", "demo", "published", "recipes", "result", "running",
-    "settings", "shared_runs", "study", "targets", "verdict",
+    "__init__", "affine", "catalogue", "demo", "part_tables", "published", "recipes", "result",
+    "running", "settings", "shared_runs", "study", "targets", "verdict",
 }  # fmt: skip
 
 PAPERS = {
     "csg": "Liang et al., ECCV 2020",
     "linear": "Navarrete Michelini et al., ICCV 2019",
+    "parts": "Ong and Liu",
 }
 
 

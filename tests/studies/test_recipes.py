@@ -17,6 +17,13 @@ GATES_OWN = {
     "density_bound", "fixed_gate", "gate_lr", "gated_lr", "gated_freeze", "gradient_norms",
 }  # fmt: skip
 
+# What part templates add.
+PARTS_OWN = {
+    "method", "template", "space", "learn_beta", "mu", "filter_weight", "gradient_norms",
+}  # fmt: skip
+PART_SIDES = {side for side, own in SIDES.items() if own["method"] == "parts"}
+CLASS_SIDES = [side for side in SIDES if side not in PART_SIDES]
+
 
 def made(
     name: str = "smoke", side: str = "gated", data: str = "digits", seed: int = 0, **changes: object
@@ -31,7 +38,7 @@ def differences(one: TrainSettings, other: TrainSettings) -> set[str]:
 
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("data", ["digits", "cifar10"])
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", CLASS_SIDES)
 def test_a_side_differs_from_standard_in_nothing_but_the_gate(
     name: str, data: str, side: str
 ) -> None:
@@ -43,7 +50,18 @@ def test_a_side_differs_from_standard_in_nothing_but_the_gate(
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", sorted(PART_SIDES))
+def test_a_side_with_templates_differs_in_nothing_but_them(name: str, side: str) -> None:
+    standard = made(name, "standard", "digit-parts", seed=2)
+    ours = made(name, side, "digit-parts", seed=2)
+    assert differences(standard, ours) <= PARTS_OWN
+    assert (ours.method, ours.gradient_norms) == ("parts", True)
+    plain = made(name, side.split(",")[0], "digit-parts", seed=2)
+    assert len(differences(plain, ours)) == (", " in side), "a variant changes one setting"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("side", CLASS_SIDES)
 def test_every_gated_side_has_gated_epochs(name: str, side: str) -> None:
     settings = made(name, side)
     assert (gated_epoch_count(settings) > 0) == (side != "standard")
