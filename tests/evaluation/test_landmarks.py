@@ -1,6 +1,7 @@
 """Where filters peak, against landmarks: the part of an evaluation, and what it reads."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from filterscope.evaluation import evaluate_run
 from filterscope.evaluation.explain import explain_images
 from filterscope.evaluation.landmarks import PART_SHARE, part_discs
 from filterscope.metrics import functional
-from filterscope.report import compare_runs
+from filterscope.report import compare_runs, write_report
 from filterscope.runs import Run, load_network
 from filterscope.training import TrainSettings, train
 
@@ -146,3 +147,91 @@ def test_discs_around_landmarks() -> None:
 
 def test_data_without_landmarks_has_none_of_it(measured_run: Run) -> None:
     assert not any("instability" in name for name in metrics(measured_run))
+
+
+@pytest.mark.parametrize("name", ["standard", "parts", "several"])
+def test_pictures_of_filters_are_of_the_peaks_that_were_measured(
+    runs: dict[str, Run], name: str
+) -> None:
+    run, found, arrays = runs[name], metrics(runs[name]), runs[name].arrays
+    assert arrays is not None
+    test = run.dataset().test
+    assert test.landmarks is not None
+    categories = [run.classes.index(c) for c in found["instability_categories"]]
+    seen: list[torch.Tensor] = []
+    with evaluating(run.model), torch.no_grad():
+        handle = run.classifier.get_submodule("layer3").register_forward_hook(
+            lambda _m, _i, out: seen.append(out)
+        )
+        run.model(run.transform.normalize(torch.stack([test.raw(i) for i in range(len(test))])))
+        handle.remove()
+    units, values = functional.peak_units(seen[0])
+    for row, k in enumerate(arrays["part_filters"].tolist()):
+        category = int(arrays["part_filter_categories"][row])
+        places = torch.nonzero(test.labels == categories[category]).flatten()
+        peaks = arrays["part_filter_peaks"][row][: len(places)]
+        assert peaks.tolist() == units[places, k].tolist()
+        assert arrays["part_filter_instability"][row] == pytest.approx(
+            arrays["instability"][category, k]
+        )
+        strongest = places[values[places, k].argsort(descending=True, stable=True)]
+        strongest = strongest[units[strongest, k] >= 0][:6]
+        for column, place in enumerate(strongest.tolist()):
+            picture = arrays["part_thumbnails"][arrays["part_top_images"][row, column]]
+            np.testing.assert_array_equal(picture, test.raw(place).permute(1, 2, 0))
+            assert arrays["part_top_units"][row, column] == units[place, k]
+            np.testing.assert_array_equal(
+                arrays["part_top_landmarks"][row, column], test.landmarks[place]
+            )
+    assert arrays["part_landmarks"].shape[0] == len(categories)
+    assert (arrays["part_filter_spread"] >= 0).all()
+
+
+def test_a_mean_image_and_the_field_of_a_unit(runs: dict[str, Run]) -> None:
+    run, found, arrays = runs["standard"], metrics(runs["standard"]), runs["standard"].arrays
+    assert arrays is not None
+    test = run.dataset().test
+    mine = torch.stack([test.raw(i) for i in torch.nonzero(test.labels == 1).flatten().tolist()])
+    expected = mine.double().mean(0).permute(1, 2, 0).numpy()
+    assert np.abs(arrays["part_mean_images"][0] - expected).max() < 1
+    field = maps.receptive_field(run.classifier, "layer3", torch.zeros(1, 3, 24, 24))
+    assert found["peak_field"] == list(field.local_size)
+    assert found["peak_image_size"] == 24
+    assert found["peak_parts"] == ["spot"]
+    unit = int(arrays["part_top_units"][0, 0])
+    width = field.map_size[1]
+    assert tuple(arrays["part_top_boxes"][0, 0]) == field.box(unit // width, unit % width)
+    np.testing.assert_allclose(arrays["part_points"], field.centres() + 0.5)
+    assert "part_templates" not in arrays
+
+
+@pytest.mark.parametrize("name", ["parts", "several"])
+def test_the_template_of_a_filter_is_that_of_its_most_frequent_peak(
+    runs: dict[str, Run], name: str
+) -> None:
+    run, arrays = runs[name], runs[name].arrays
+    assert arrays is not None
+    assert run.parts is not None
+    size = arrays["part_templates"].shape[1]
+    bank = run.parts.masks[0].settings.bank(torch.zeros(1, 1, size, size))
+    for row, peaks in enumerate(arrays["part_filter_peaks"]):
+        counts = np.bincount(peaks[peaks >= 0], minlength=size * size)
+        unit = int(arrays["part_templates"][row].argmax())
+        assert counts[unit] == counts.max()
+        np.testing.assert_allclose(arrays["part_templates"][row].flatten(), bank[unit])
+    np.testing.assert_array_equal(arrays["part_betas"], 2)
+
+
+def test_a_report_shows_filters_and_the_pareto_set(runs: dict[str, Run], tmp_path: Path) -> None:
+    page, comparison = tmp_path / "report.html", compare_runs([runs["standard"], runs["parts"]])
+    write_report(comparison, page)
+    text = page.read_text()
+    addresses = re.findall(r"""(?:src|srcset|href)=["']([^"']+)""", text)
+    assert all(re.match("data:image/|#parts[12]-", address) for address in addresses)
+    assert "Filters, their peaks and their fields" in text
+    assert "Steady and right" in text
+    assert "* Pareto set" in comparison.console_table()
+    alone = compare_runs([runs["several"]])
+    write_report(alone, page)
+    assert "Filters, their peaks and their fields" in page.read_text()
+    assert "Pareto" not in page.read_text() + alone.console_table()
