@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from filterscope.evaluation import localization
-from filterscope.studies import STUDIES, StudyResult, StudySettings, find_study, run_study
+from filterscope.studies import (
+    STUDIES,
+    StudyResult,
+    StudySettings,
+    find_study,
+    run_study,
+    shared_runs,
+)
 
 # Seventeen networks with templates or beside them; what they learn is not looked at.
 SHORT = {"epochs": 2, "limit": 48, "limit_test": 24, "batch_size": 16}
@@ -25,6 +32,8 @@ def results(runs: Path) -> dict[str, StudyResult]:
         # each filter of each image is a backward pass, more than half of an evaluation
         patch.setattr(localization, "GRADIENT_FILTERS", 8)
         patch.setattr(localization, "EVERY_FILTER", 8)
+        # a run's own page takes longer than its training, and no study reads it
+        patch.setattr(shared_runs, "write_report", lambda _, path: path.write_text(""))
         for name in STUDIES:
             model = "resnet20" if find_study(name).models else None
             less = SHORT if name in PARTS else {}
