@@ -112,6 +112,10 @@ def grouped_by_side(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
         ValueError: Two runs of one side with the same seed, sides of different seeds, seeds of one
             side that were trained differently, or runs of different data or architecture.
     """
+    for name in _SHARED:
+        found = {str(run.config[name]) for run in runs}
+        if len(found) > 1:
+            raise ValueError(f"the runs differ in `{name}`: {', '.join(sorted(found))}")
     groups: dict[str, dict[int, Run]] = {}
     plain = _plain_templates(runs)
     for run in runs:
@@ -120,10 +124,6 @@ def grouped_by_side(runs: Sequence[Run]) -> dict[str, tuple[Run, ...]]:
         other = groups.setdefault(side, {}).setdefault(seed, run)
         if other is not run:
             raise ValueError(f"{other.path} and {run.path} are both {side} with seed {seed}")
-    for name in _SHARED:
-        found = {str(run.config[name]) for run in runs}
-        if len(found) > 1:
-            raise ValueError(f"the runs differ in `{name}`: {', '.join(sorted(found))}")
     for side, group in groups.items():
         if len({settings_digest(run.config) for run in group.values()}) > 1:
             told = ", ".join(str(run.path) for run in group.values())
