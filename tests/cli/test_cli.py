@@ -63,6 +63,11 @@ def test_each_verb_explains_itself(verb: str) -> None:
     assert "usage: filterscope" in done.stdout
 
 
+def test_help_tells_what_a_setting_does() -> None:
+    shown = " ".join(filterscope("train", "--help").stdout.split())
+    assert "Compile the network with torch.compile" in shown
+
+
 def test_settings_come_from_preset_then_file_then_flags(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("epochs: 7\nlr: 0.5\n")
