@@ -198,7 +198,8 @@ class _Look:
         total, start = torch.zeros(1, 3, *size), 0
         for split in splits:
             for found, images, indices in self._maps(split):
-                points = _landmarks(split)[indices][:, kept]
+                # from the image's edge, where the fields' centres count from middles of pixels
+                points = _landmarks(split)[indices][:, kept] - 0.5
                 steady.update(found, points, start + indices)
                 if masks:
                     covered.update(found, part_discs(points, self.side), start + indices)
@@ -248,7 +249,8 @@ def part_discs(landmarks: Tensor, side: int) -> Tensor:
     """Masks of parts: a disc around each landmark.
 
     Args:
-        landmarks: (N, P, 2), x and y in pixels, NaN where a part is missing.
+        landmarks: (N, P, 2), x and y in pixels, 0 for the middle of the first one; NaN where a
+            part is missing.
         side: Of the images.
 
     Returns:
