@@ -18,13 +18,14 @@ _GROUPS: dict[str, dict[str, str]] = {
     "Look": {
         "explain": "Which filters made this run say this about an image",
         "interpret": "The exact affine map of any network at an image",
+        "explore": "Rows, columns and filters live in the browser",
     },
     "Papers": {
         "study": "Re-run a published table or figure",
     },
     "Data": {
         "prepare": "Build a data set from its official archives",
-        "list": "models, layers MODEL, datasets, presets, studies",
+        "list": "models, image-networks, layers MODEL, datasets, presets, studies",
     },
 }
 _VERBS = {verb: line for group in _GROUPS.values() for verb, line in group.items()}

@@ -168,9 +168,11 @@ def _add_views(app: FastAPI, session: Session) -> None:
         place = (row, column)
         view: View = partial(probe_pictures, side=side, position=place, colour=colour)
         if not check(network, "any"):
-            if side != "input":
-                raise ExplorerError(422, "side", "a classifier has no output pixels")
-            view = partial(probe_label, position=place, colour=colour)
+            if side != "input" or colour != "white":
+                raise ExplorerError(
+                    422, "side", "of a classifier only white pixels of the input are probed"
+                )
+            view = partial(probe_label, position=place)
         return await answer(request, client, "probe", network, image, view)
 
     @app.get("/api/label", response_class=Boxes)

@@ -12,7 +12,7 @@ from filterscope.evaluation.interpret_settings import InterpretSettings
 from filterscope.explorer.boxes import pack_boxes
 from filterscope.explorer.errors import ExplorerError
 from filterscope.explorer.interpreters import Reading
-from filterscope.explorer.views import Colour, check_position, probe
+from filterscope.explorer.views import check_position
 from filterscope.linear import pixel_discussion, pixel_votes, residual_shares
 
 TOP_LABELS = 10
@@ -32,13 +32,12 @@ def open_labels(reading: Reading) -> bytes:
     return pack_boxes(header, {"input": reading.pixels})
 
 
-def probe_label(reading: Reading, position: tuple[int, int], colour: Colour = "white") -> bytes:
+def probe_label(reading: Reading, position: tuple[int, int]) -> bytes:
     """What an input pixel paints: its part in the score of every label.
 
     Args:
         reading: Of a classifier.
-        position: Row and column of the pixel.
-        colour: "white" sums its channels.
+        position: Row and column of the pixel, whose channels are probed together.
 
     Raises:
         ExplorerError: A position outside the picture.
@@ -46,10 +45,12 @@ def probe_label(reading: Reading, position: tuple[int, int], colour: Colour = "w
     interpreter = reading.interpreter
     height, width = reading.pixels.shape[1:]
     check_position(position, (height, width))
-    column = interpreter.apply(probe(interpreter.images, position, colour))
+    probe = torch.zeros_like(interpreter.images[0])
+    probe[:, position[0], position[1]] = 1
+    column = interpreter.apply(probe)
     order = column.abs().argsort(descending=True, stable=True)[:TOP_LABELS].tolist()
     effects = [{**_named(reading, k), "effect": float(column[k])} for k in order]
-    header = {"input": position, "colour": colour, "effects": effects}
+    header = {"input": position, "effects": effects}
     return pack_boxes(header, {"column": column[:, None, None]})
 
 
@@ -101,7 +102,7 @@ def open_votes(reading: Reading) -> bytes:
 
 
 def _filters(reading: Reading, label: int) -> dict[str, Any] | None:
-    """The filters of a run's studied layer that contribute most, with the classes they stand for."""
+    """The filters of a run's studied layer that contribute most, with their classes."""
     run = reading.subject.run
     if run is None:
         return None

@@ -144,7 +144,10 @@ def drawn_picture(side: int = 64) -> Tensor:
     picture = np.stack([0.30 + 0.45 * y, 0.52 + 0.25 * y, 0.80 - 0.10 * y])
     sun = np.hypot(x - 0.72, y - 0.27) < 0.15
     picture[:, sun] = np.array([[0.99], [0.80], [0.30]])
-    for level, height, colour in ((0.60, 0.11, (0.33, 0.45, 0.55)), (0.74, 0.07, (0.16, 0.33, 0.3))):
+    for level, height, colour in (
+        (0.60, 0.11, (0.33, 0.45, 0.55)),
+        (0.74, 0.07, (0.16, 0.33, 0.3)),
+    ):
         edge = level - height * np.sin(2 * math.pi * (x * (1.3 + level) + level))
         picture[:, y > edge] = np.array(colour)[:, None]
     fence = (y > 0.84) & (np.abs((x * 14) % 1 - 0.5) < 0.25)

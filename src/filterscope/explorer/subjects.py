@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
@@ -77,7 +78,7 @@ def classifier_subject(network: Network, run: Run | None = None) -> Subject:
     return Subject(
         id=_plain(network.name),
         name=network.name,
-        source=network.source,
+        source=_without_folders(network.source),
         kind="labels",
         model=network.model,
         pixels=network.transform.pixels,
@@ -105,6 +106,17 @@ def by_id(subjects: Sequence[Subject]) -> dict[str, Subject]:
             number += 1
         found[changed.id] = changed
     return found
+
+
+def _without_folders(source: str) -> str:
+    """Where weights come from, without telling clients of the server's folders.
+
+    Examples:
+        >>> _without_folders("weights /home/me/nets/a.pt"), _without_folders("torchvision")
+        ('weights a.pt', 'torchvision')
+    """
+    kind, _, place = source.partition(" ")
+    return f"{kind} {Path(place).name}" if kind in ("weights", "run") else source
 
 
 def _plain(name: str) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from filterscope.explorer.boxes import pack_boxes
 from filterscope.explorer.errors import ExplorerError
 from filterscope.explorer.interpreters import Reading
+from filterscope.linear.probe_pictures import pixel_column, pixel_row
 
 Side = Literal["input", "output"]
-Colour = Literal["white", "red", "green", "blue"]
-COLOURS: tuple[Colour, ...] = get_args(Colour)
+Colour = Literal["white", "block", "red", "green", "blue"]
+_CHANNELS = {"red": 0, "green": 1, "blue": 2}
 
 
 def open_pictures(reading: Reading) -> bytes:
@@ -47,7 +47,8 @@ def probe_pictures(
         reading: Of a network that gives a picture.
         side: Where the position is; the other is the one at the same place.
         position: Row and column of the pixel.
-        colour: "white" sums a pixel's channels; a colour takes one of the three.
+        colour: "white" sums a pixel's channels; "block" gives what each of the three has of
+            itself; a colour takes that one.
 
     Raises:
         ExplorerError: A position outside the picture, or a colour of a network without colours.
@@ -58,8 +59,15 @@ def probe_pictures(
     check_position(position, input_size if side == "input" else output_size)
     source = position if side == "input" else across(position, output_size, input_size)
     target = position if side == "output" else across(position, input_size, output_size)
-    column = interpreter.apply(probe(interpreter.images, source, colour))
-    row = interpreter.adjoint(probe(interpreter.output, target, colour))
+    channels = interpreter.images.shape[1], interpreter.output.shape[1]
+    if colour != "white" and channels != (3, 3):
+        raise ExplorerError(422, "colour", f"this network has {channels[0]} channels: white only")
+    if colour == "white" or colour == "block":
+        row = pixel_row(interpreter, target, colour)
+        column = pixel_column(interpreter, source, colour)
+    else:
+        row = interpreter.row((_CHANNELS[colour], *target))
+        column = interpreter.column((_CHANNELS[colour], *source))
     header = {"input": source, "output": target, "colour": colour}
     return pack_boxes(header, {"row": row, "column": column})
 
@@ -93,19 +101,6 @@ def check_position(position: tuple[int, int], size: tuple[int, int]) -> None:
             f"row {position[0]}, column {position[1]} is outside the picture of {size[0]} rows "
             f"and {size[1]} columns",
         )
-
-
-def probe(like: Tensor, position: tuple[int, int], colour: Colour) -> Tensor:
-    probe = torch.zeros_like(like[0])
-    if colour == "white":
-        probe[:, position[0], position[1]] = 1
-        return probe
-    if len(probe) != len(COLOURS) - 1:
-        raise ExplorerError(
-            422, "colour", f"this network has {len(probe)} channels; `colour` must be white"
-        )
-    probe[COLOURS.index(colour) - 1, position[0], position[1]] = 1
-    return probe
 
 
 def _picture(values: Tensor, name: str) -> Tensor:

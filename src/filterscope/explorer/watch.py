@@ -64,7 +64,7 @@ class Watch(TorchDispatchMode):
     """
 
     def __init__(self, is_over: Callable[[], bool], tally: Tally) -> None:
-        super().__init__()
+        TorchDispatchMode.__init__(self)
         self._is_over, self._tally = is_over, tally
 
     def __torch_dispatch__(

@@ -52,6 +52,13 @@ function canvasOf(picture, paint) {
   return canvas;
 }
 
+/** What is drawn at a pixel, in words. */
+export function numbersAt(picture, show, row, column) {
+  const values = picture.pixel(row, column), channel = channelOf(picture, show);
+  if (channel === null) return values.map(signedText).join(" ");
+  return signedText(channel === "sum" ? values.reduce((sum, value) => sum + value, 0) : values[channel]);
+}
+
 /** What a pane draws: a canvas of the box, its place, the ground around it, and the scale. */
 export function drawColours(picture) {
   const { values, channels } = picture;

@@ -1,5 +1,5 @@
 // Classifiers: the label's row, discussion and votes beside the picture, and lists under them.
-import { drawColours, drawSigned, drawVotes, signedText, theme } from "./colours.js";
+import { drawColours, drawSigned, drawVotes, numbersAt, signedText, theme } from "./colours.js";
 import { Pane } from "./pane.js";
 
 const element = (tag, values = {}, ...children) => {
@@ -38,7 +38,7 @@ export class LabelsView {
     this.panes.input.show(drawColours(input), { read: says((row, column) => `RGB ${input.pixel(row, column).join(" ")}`) });
     if (this.label) {
       const { show, tone } = this.settings, { row, discussion } = this.label.pictures;
-      this.panes.row.show(drawSigned(row, show, tone), { read: says((r, c) => row.pixel(r, c).map(signedText).join(" ")) });
+      this.panes.row.show(drawSigned(row, show, tone), { read: says((r, c) => numbersAt(row, show, r, c)) });
       this.panes.discussion.show(drawSigned(discussion, "sum", tone), { read: says((r, c) => signedText(discussion.at(0, r, c))) });
     }
     if (this.votes) {
@@ -55,7 +55,7 @@ export class LabelsView {
 
   mark(probe, held) {
     if (!probe) return;
-    for (const pane of Object.values(this.panes)) if (pane.drawing) pane.setMarks([{ kind: "pixel", row: probe.row, column: probe.column, held }]);
+    for (const pane of Object.values(this.panes)) pane.setMarks([{ kind: "pixel", row: probe.row, column: probe.column, held, room: pane.isFilter ? 4 : 0 }]);
   }
 
   showLabel(answer) {

@@ -196,16 +196,20 @@ scheme.addEventListener("change", redraw);
 
 function fillControls(header) {
   const isPictures = page.network.kind === "pictures", inColour = header.channels === 3 || !isPictures;
-  byId("colour-label").hidden = !inColour;
+  byId("colour-label").hidden = header.channels !== 3;
   byId("show-label").hidden = !inColour;
   byId("lens-label").hidden = byId("part-label").hidden = !isPictures;
+  if (header.channels !== 3) settings.colour = "white";
   if (!inColour) Object.assign(settings, { colour: "white", show: "sum" });
   for (const name of ["colour", "show", "tone", "lens", "part"]) byId(name).value = String(settings[name]);
 }
 
 for (const name of ["colour", "show", "tone", "lens", "part"]) byId(name).onchange = ({ target }) => {
   settings[name] = name === "lens" ? Number(target.value) : target.value;
-  if (name === "colour") askForProbe();
+  if (name === "colour") {
+    settings.show = byId("show").value = target.value === "block" ? "rgb" : "sum";
+    askForProbe();
+  }
   redraw();
   remember();
 };

@@ -7,7 +7,7 @@ const DRAG = 5;
 /** A figure with a canvas; tells of probes, zooms and drags by the functions in `on`. */
 export class Pane {
   constructor({ name, title, says, viewport, on, isFilter = false, probes = false }) {
-    Object.assign(this, { name, title, viewport, on, isFilter, probes, lens: 1, marks: [], drawing: null, read: () => "", hover: null, pointers: new Map() });
+    Object.assign(this, { name, title, viewport, on, isFilter, probes, lens: 1, point: null, marks: [], drawing: null, read: () => "", hover: null, pointers: new Map() });
     this.figure = document.createElement("figure");
     this.figure.className = "pane";
     this.figure.dataset.pane = name;
@@ -24,11 +24,16 @@ export class Pane {
   }
 
   /** Show a drawing (see colours.js); `read` tells what is at a pixel, `point` where the lens is. */
-  show(drawing, { read, marks = [], point = null } = {}) {
+  show(drawing, { read, marks = this.marks, point = this.point } = {}) {
     Object.assign(this, { drawing, marks, point });
     if (read) this.read = read;
     this.#showScale();
     this.draw();
+  }
+
+  /** What the pane shows, in words. */
+  say(says) {
+    this.figure.querySelector(".says").textContent = says;
   }
 
   setMarks(marks, point = this.point) {
@@ -152,16 +157,16 @@ export function paint(context, drawing, part, { x, y, width, height }, marks) {
   context.imageSmoothingEnabled = false;
   if (picture.width && picture.height) context.drawImage(canvas, left + picture.left * across, top + picture.top * down, picture.width * across, picture.height * down);
   for (const mark of marks) {
-    if (mark.kind === "pixel") frame(context, left + mark.column * across, top + mark.row * down, across, down, mark.held);
-    else frame(context, x + ((mark.left - part.left) / part.size) * width, y + ((mark.top - part.top) / part.size) * height, (mark.size / part.size) * width, (mark.size / part.size) * height, false, [4, 4]);
+    if (mark.kind === "pixel") frame(context, left + mark.column * across, top + mark.row * down, across, down, { held: mark.held, room: mark.room });
+    else frame(context, x + ((mark.left - part.left) / part.size) * width, y + ((mark.top - part.top) / part.size) * height, (mark.size / part.size) * width, (mark.size / part.size) * height, { dash: [4, 4] });
   }
   context.restore();
 }
 
-/** A frame that is seen on light and on dark ground. */
-function frame(context, x, y, width, height, held, dash = []) {
-  const grow = Math.max(0, (9 - width) / 2), unit = Math.max(1, devicePixelRatio);
-  for (const [colour, line] of [["#000000", held ? 5 : 3], [held ? "#ffd24a" : "#ffffff", held ? 2.5 : 1.2]]) {
+/** A frame around something, seen on light and on dark ground; `room` keeps clear of it. */
+function frame(context, x, y, width, height, { held = false, dash = [], room = 0 }) {
+  const unit = Math.max(1, devicePixelRatio), grow = Math.max(room * unit, (9 * unit - width) / 2);
+  for (const [colour, line] of [["#000000", held ? 4 : 3], [held ? "#ffd24a" : "#ffffff", held ? 2 : 1.2]]) {
     context.setLineDash(dash.map((length) => length * unit));
     context.strokeStyle = colour;
     context.lineWidth = line * unit;

@@ -1,5 +1,5 @@
 // Networks that give a picture: input, output, row and column.
-import { channelOf, drawColours, drawSigned, drawnNumbers, signedText } from "./colours.js";
+import { drawColours, drawSigned, drawnNumbers, numbersAt, signedText } from "./colours.js";
 import { Pane } from "./pane.js";
 
 const text = (place, said) => `row ${place.row}, column ${place.column}\n${said}`;
@@ -22,6 +22,7 @@ export class PicturesView {
     Object.assign(this, { header, pictures, filters: null });
     const { input, output } = pictures;
     this.sizes = { input: [input.rows, input.columns], output: [output.rows, output.columns] };
+    this.panes.output.say(`|r| is ${(100 * header.residual_share).toPrecision(2)} % of |y|`);
     this.usualLens = output.columns > input.columns ? 4 : 1;
   }
 
@@ -51,7 +52,7 @@ export class PicturesView {
     if (!this.filters) return;
     for (const name of ["row", "column"]) {
       const picture = this.filters.pictures[name], { show, tone } = this.settings;
-      this.panes[name].show(drawSigned(picture, show, tone), { read: (row, column) => text({ row, column }, numbersAt(picture, show, row, column)), marks: this.panes[name].marks, point: this.panes[name].point });
+      this.panes[name].show(drawSigned(picture, show, tone), { read: (row, column) => text({ row, column }, numbersAt(picture, show, row, column)) });
     }
     this.mark(probe);
   }
@@ -64,7 +65,7 @@ export class PicturesView {
       const pane = this.panes[name];
       pane.lens = pane.isFilter ? this.settings.lens : 1;
       pane.point = middle(side);
-      const marks = [{ kind: "pixel", ...places[side], held }];
+      const marks = [{ kind: "pixel", ...places[side], held, room: pane.isFilter ? 4 : 0 }];
       if (!pane.isFilter && this.settings.lens > 1) marks.push({ kind: "lens", ...this.panes[side === "input" ? "row" : "column"].part });
       pane.setMarks(marks);
     }
@@ -76,10 +77,4 @@ export class PicturesView {
     const size = (picture) => signedText(drawnNumbers(picture, show).scale).slice(1);
     return `Output row ${output[0]}, column ${output[1]} reads ${row.height} by ${row.width} pixels, weights up to ${size(row)}. Input row ${input[0]}, column ${input[1]} paints ${column.height} by ${column.width} pixels, up to ${size(column)}.`;
   }
-}
-
-function numbersAt(picture, show, row, column) {
-  const values = picture.pixel(row, column), channel = channelOf(picture, show);
-  if (channel === null) return values.map(signedText).join(" ");
-  return signedText(channel === "sum" ? values.reduce((sum, value) => sum + value, 0) : values[channel]);
 }
