@@ -18,7 +18,7 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
 
     Returns:
         (..., 3, H, W): Y, Cb, Cr from 0 to 255, where 128 is no colour; not rounded (Pillow
-        rounds to integers).
+        cuts the fractions off).
 
     Raises:
         ValueError: Another shape, or integers.
