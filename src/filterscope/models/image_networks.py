@@ -248,7 +248,7 @@ def create_image_network(
         source = Path(weights).name
     else:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # not those of accelerators
             model = kind.random(scale or _USUAL_SCALE)
         source = f"random weights, seed {seed}"
     found = getattr(model, "scale", 1)
