@@ -138,7 +138,9 @@ def singular_triplets(
             are local, so a window shows what a part of a large picture is about.
         output_window: The same for the output.
         method: "lanczos" (default) goes on from one vector, with the fewest products; "block" from
-            eight at a time, which accelerators do in little more time than one.
+            eight at a time, which suits accelerators and maps with repeated values: channels that
+            a network treats alike repeat each value, and Lanczos finds out by a second start, which
+            now and then misses one.
         tolerance: Largest residual over s_1; below about 1e-6 float32 cannot follow.
         seed: Of the random start; the same seed gives the same triplets.
         max_products: F v and F^T u together, after which the iteration ends with a warning;
