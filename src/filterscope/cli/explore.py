@@ -20,6 +20,7 @@ _HINT = (
     "and pictures of your own: filterscope explore --model espcn --weights FILE --image FILE, or "
     "filterscope explore --run RUN"
 )
+_UNSCALED = ("cyclegan", "fast_style")
 
 
 def run(words: Sequence[str]) -> int:
@@ -58,10 +59,12 @@ def _subjects(arguments: Any, limits: Limits) -> list[Subject]:
     weights = _matched(models, arguments)
     for name in models:
         if name in list_image_networks():
-            random = arguments.random_weights and name != "bicubic"
+            file = weights.pop(0) if name != "bicubic" else None
+            is_free = file is None and name not in _UNSCALED
             network = create_image_network(
-                name, weights=weights.pop(0) if name != "bicubic" else None,
-                random_weights=random, seed=arguments.seed, scale=arguments.scale,
+                name, weights=file, seed=arguments.seed,
+                random_weights=arguments.random_weights and name != "bicubic",
+                scale=arguments.scale if is_free else None,
             )  # fmt: skip
             found.append(image_subject(network, limits))
             continue

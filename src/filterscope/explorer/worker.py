@@ -99,9 +99,12 @@ class Worker:
     def forget(self, job: Job) -> None:
         """Drop a request whose client has gone."""
         with self._changed:
-            if self._waiting.get(job.lane) is job:
+            was_waiting = self._waiting.get(job.lane) is job
+            if was_waiting:
                 del self._waiting[job.lane]
-        job.give_up()
+            job.give_up()
+        if was_waiting:
+            job.future.set_exception(Superseded())
 
     @property
     def num_waiting(self) -> int:
