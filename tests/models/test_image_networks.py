@@ -186,3 +186,10 @@ def test_networks_are_the_public_classes() -> None:
     kinds = {"espcn": PixelShuffleNet, "edsr_baseline": Edsr, "cyclegan": CycleGanGenerator}
     for name, kind in kinds.items():
         assert type(create_image_network(name, random_weights=True).model) is kind
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_output_that_is_not_finite_is_no_picture(value: float) -> None:
+    network = create_image_network("espcn", random_weights=True, scale=2)
+    with pytest.raises(ValueError, match="non-finite"):
+        network.finish(torch.full((1, 1, 24, 32), value), random_pixels())

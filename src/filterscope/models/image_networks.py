@@ -169,7 +169,7 @@ class ImageNetwork:
 
         Raises:
             TypeError: `pixels` that are no uint8 tensor.
-            ValueError: Shapes that do not belong to each other.
+            ValueError: Shapes that do not belong to each other, or non-finite values.
         """
         cropped = self.crop(pixels)
         expected = (self.channels, *(self.scale * size for size in cropped.shape[1:]))
@@ -180,6 +180,8 @@ class ImageNetwork:
                 f"`output` must be (1, {', '.join(map(str, expected))}) for these `pixels`, got "
                 f"{tuple(output.shape)}"
             )
+        if not bool(torch.isfinite(values).all()):
+            raise ValueError("`output` holds non-finite values")
         low, high = self.value_range
         values = (values.float() - low) * (255 / (high - low))
         if self.channels == 1:
