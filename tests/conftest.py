@@ -1,6 +1,7 @@
 """Shared by all tests."""
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -70,3 +71,12 @@ def on_two(tmp_path: Path) -> OnTwo:
         return [torch.load(f"{out}-{rank}") for rank in range(2)]
 
     return run
+
+
+def pytest_report_header() -> list[str]:
+    """Say how to get the browser without which the tests of the explorer's page are left out."""
+    if os.environ.get("CHROMIUM") or shutil.which("chromium"):
+        return []
+    return [
+        "tests of pages need Chromium and are left out: apt-get install chromium, or set CHROMIUM"
+    ]
