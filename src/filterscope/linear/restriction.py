@@ -76,8 +76,8 @@ def _inside(window: Window | None, like: Tensor, name: str) -> Part:
         return (Ellipsis,)
     if like.dim() != 3:
         raise ValueError(f"`{name}` wants a picture (C, H, W), got one of {tuple(like.shape)}")
-    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in window)
-    if not whole or len(window) != 4:
+    is_four = isinstance(window, (tuple, list)) and len(window) == 4
+    if not is_four or not all(type(one) is int for one in window):
         raise ValueError(f"`{name}` must be (top, left, height, width), got {window!r}")
     top, left, height, width = window
     _, rows, columns = like.shape

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SvdMethod = Literal["lanczos", "block"]
 
-_BLOCK = 8
+_BLOCK = 4
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def singular_triplets(
             are local, so a window shows what a part of a large picture is about.
         output_window: The same for the output.
         method: "lanczos" (default) goes on from one vector, with the fewest products; "block" from
-            eight at a time, which suits accelerators and maps with repeated values: channels that
+            four at a time, which suits accelerators and maps with repeated values: channels that
             a network treats alike repeat each value, and Lanczos finds out by a second start, which
             now and then misses one.
         tolerance: Largest residual over s_1; below about 1e-6 float32 cannot follow.
