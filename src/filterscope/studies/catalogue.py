@@ -24,6 +24,11 @@ STUDIES = {
     "linear-fig1": "what image and layers contribute to a score, clean and attacked",
     "linear-fig2": "pixel discussion and pixel votes, and the objects in the images",
     "linear-fig3": "pixel votes before and after an attack",
+    "linear-fig4": "rows and columns of super-resolution: how local, and whether the image counts",
+    "linear-fig5": "eigen-inputs and eigen-outputs of super-resolution: areas and frequencies",
+    "linear-fig6": "rows and columns of image-to-image networks, beside super-resolution",
+    "linear-fig7": "eigen-inputs and eigen-outputs of image-to-image networks",
+    "linear-fig8": "residual and partial sums: super-resolution against image-to-image",
 }
 """What each study shows, in a line."""
 

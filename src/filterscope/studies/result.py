@@ -80,11 +80,13 @@ class StudyResult:
         return folder
 
     def _heading(self) -> str:
+        told = f"{self.study.name}: {STUDIES[self.study.name]} ({self.study.source})"
+        if not self.study.sides and self.study.pictures is None:
+            return f"{told}; computed from formulas"
         seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
-        return (
-            f"{self.study.name}: {STUDIES[self.study.name]} ({self.study.source}); {self.data}, "
-            f"{self.num_samples} test images, preset {self.preset}, {seeds}"
-        )
+        if not self.study.sides:
+            return f"{told}; pictures {self.data}, one a seed, preset {self.preset}, {seeds}"
+        return f"{told}; {self.data}, {self.num_samples} test images, preset {self.preset}, {seeds}"
 
     def _table(self) -> list[list[str]]:
         """One row a quantity, one column a side: ours, with the paper's number in brackets."""
@@ -175,6 +177,10 @@ def _cell(entry: Entry) -> str:
         shown = f"{100 * entry.mean:.2f} %"
         spread = "" if entry.spread is None else f" ± {100 * entry.spread:.2f}"
         published = "" if entry.published is None else f" ({100 * entry.published:.2f} %)"
+    elif entry.kind == "count":
+        shown = f"{entry.mean:.4g}"
+        spread = "" if entry.spread is None else f" ± {entry.spread:.2g}"
+        published = "" if entry.published is None else f" ({entry.published:g})"
     else:
         shown = f"{entry.mean:.4f}"
         spread = "" if entry.spread is None else f" ± {entry.spread:.4f}"

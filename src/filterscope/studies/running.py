@@ -41,9 +41,12 @@ def run_study(
 
     Raises:
         FileNotFoundError: Data or a run folder that is not there.
-        ValueError: Given runs that lack a side of the study or do not fit together.
+        ValueError: Given runs that lack a side of the study or do not fit together; runs or data
+            for a study that is computed from formulas.
     """
-    if use:
+    if not study.sides:
+        evidence = _nothing(study, settings, use)
+    elif use:
         evidence = _given(study, [load_run(path) for path in use], settings)
     elif study.published and settings.preset == "paper":
         evidence = published_evidence(study, settings)
@@ -65,10 +68,31 @@ def run_study(
         data=evidence.data,
         preset="given runs" if use else settings.preset,
         seeds=evidence.seeds,
-        num_samples=len(evidence.dataset.test),
+        num_samples=0 if evidence.loaded is None else len(evidence.loaded.test),
         runs=tuple(str(run.path) for run in chosen),
         versions=describe_environment("cpu")["versions"],
     )
+
+
+def _nothing(study: Study, settings: StudySettings, use: Sequence[str | Path]) -> Evidence:
+    """What a study without networks draws on."""
+    if study.pictures is not None:
+        return _pictures(study, study.pictures, settings, use)
+    if use or settings.data is not None:
+        raise ValueError(f"{study.name} is computed from formulas; leave out --use and --data")
+    return Evidence({}, (), None, "no data")
+
+
+def _pictures(
+    study: Study, names: tuple[str, str], settings: StudySettings, use: Sequence[str | Path]
+) -> Evidence:
+    """What a study draws on that reads published networks at pictures."""
+    if use:
+        raise ValueError(f"{study.name} reads networks that give pictures; leave out --use")
+    data = settings.data or names[settings.preset == "paper"]
+    if data not in names:
+        raise ValueError(f"`data` of {study.name} must be {' or '.join(names)}, got {data!r}")
+    return Evidence({}, study_seeds(settings, study.least_seeds), None, data)
 
 
 def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evidence:

@@ -28,7 +28,7 @@ class Entry:
         side: On which networks.
         values: One a seed; NaN where it is not defined.
         published: The paper's number; None where it prints none, or none for this data.
-        kind: "share" is shown in per cent.
+        kind: "share" is shown in per cent, "count" with no more decimals than it has.
     """
 
     quantity: str
@@ -94,14 +94,25 @@ class Evidence:
     Attributes:
         runs: For each side, its runs by rising seed; all sides have the same seeds.
         seeds: Those seeds.
-        dataset: What the networks were trained and tested on.
+        loaded: What the networks were trained and tested on; None for a study without networks.
         data: Its name, as the paper's numbers are looked up.
     """
 
     runs: Mapping[str, tuple[Run, ...]]
     seeds: tuple[int, ...]
-    dataset: ImageDataset
+    loaded: ImageDataset | None
     data: str
+
+    @property
+    def dataset(self) -> ImageDataset:
+        """What the networks were trained and tested on.
+
+        Raises:
+            ValueError: The study has no networks.
+        """
+        if self.loaded is None:
+            raise ValueError("a study without networks has no data")
+        return self.loaded
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -141,12 +152,15 @@ class Study:
     Attributes:
         name: As on the command line.
         source: Where it is published.
-        sides: The networks that it needs, names of `filterscope.studies.recipes.SIDES`.
+        sides: The networks that it needs, names of `filterscope.studies.recipes.SIDES`; none where
+            the study is computed from formulas alone.
         paper_data: The paper's own data.
         analyse: Computes the findings.
         least_seeds: Seeds below which it shows nothing.
         models: Architectures, each with its own sides; empty for the recipe's one.
         needs_masks: Whether the data must have object masks.
+        pictures: Names of the pictures, in the place of data, at which a study without sides reads
+            networks that are there: by default, and in the preset paper. A seed stands for others.
         measured: Whether the runs are evaluated before.
         published: Architectures whose official weights are the paper's networks. With them the
             preset paper trains nothing, and a seed stands for other test images.
@@ -161,6 +175,7 @@ class Study:
     least_seeds: int = 1
     models: tuple[str, ...] = ()
     needs_masks: bool = False
+    pictures: tuple[str, str] | None = None
     measured: bool = True
     published: tuple[str, ...] = ()
     shorter: Mapping[str, Any] = field(default_factory=dict)
