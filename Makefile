@@ -30,6 +30,7 @@ bench: .install-dev.stamp
 	$(BIN)/python benchmarks/grad_map.py
 	$(BIN)/python benchmarks/linear.py
 	$(BIN)/python benchmarks/parts.py
+	$(BIN)/python benchmarks/explorer.py
 
 docs: .install-dev.stamp
 	$(BIN)/mkdocs build --strict
