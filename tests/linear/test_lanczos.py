@@ -52,7 +52,7 @@ def test_triplets_equal_those_of_the_matrix(name, block, sizes, dtype) -> None:
 
 
 @pytest.mark.parametrize("block", [1, 3])
-@pytest.mark.parametrize("name", ["flat", "triples"])
+@pytest.mark.parametrize("name", ["steep", "triples"])
 def test_restarts_lose_nothing(name, block) -> None:
     given = matrix(SPECTRA[name], (120, 90))
     whole, tight = decomposed(given, 3, block=block), decomposed(given, 3, block=block, budget=0)
