@@ -23,7 +23,7 @@ from filterscope.models.image_networks import create_image_network
 from filterscope.runs import load_network
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
-PATIENCE = 10_000
+PATIENCE = 60_000
 
 Open = Callable[..., Page]
 

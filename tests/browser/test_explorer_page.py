@@ -256,7 +256,8 @@ def test_a_link_reproduces_the_view(open_page: Open) -> None:
     for name in ("#network", "#image", "#colour", "#show", "#tone", "#lens"):
         assert again.locator(name).input_value() == page.locator(name).input_value()
     for pane in ("input", "row", "column"):
-        np.testing.assert_array_equal(pixels(page, pane), pixels(again, pane))
+        difference = np.abs(pixels(page, pane).astype(int) - pixels(again, pane))
+        assert difference.mean() < 0.5  # the window's place is rounded in the link
 
 
 @pytest.mark.parametrize(

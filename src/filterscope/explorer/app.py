@@ -14,12 +14,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from filterscope.explorer.boxes import MEDIA_TYPE
 from filterscope.explorer.errors import ExplorerError
 from filterscope.explorer.labels import open_label, open_labels, open_votes, probe_label
 from filterscope.explorer.security import Access, Application, Guard
 from filterscope.explorer.session import Session, View
+from filterscope.explorer.settings import Limits
 from filterscope.explorer.uploads import check_bytes
 from filterscope.explorer.views import Colour, Side, open_pictures, probe_pictures
 
@@ -27,7 +29,8 @@ _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript",
           ".svg": "image/svg+xml"}  # fmt: skip
 _CHECK_SECONDS = 0.25
 _LARGEST = 100_000
-_DECODERS = 2
+_DECODERS = 4
+_UPLOAD_SECONDS = 60
 
 Id = Annotated[str, Query(pattern=r"^[A-Za-z0-9._-]+$", max_length=80)]
 Position = Annotated[int, Query(ge=0, le=_LARGEST)]
@@ -119,12 +122,24 @@ def _add_pictures(app: FastAPI, session: Session) -> None:
         if told.isdigit():
             check_bytes(int(told[:18]), session.limits)
         async with decoders:  # so many files are in memory at once
-            content = bytearray()
+            content = await _body(request, session.limits)
+            picture = await run_in_threadpool(session.upload, content, name)
+        return picture.to_dict()
+
+
+async def _body(request: Request, limits: Limits) -> bytes:
+    """The body of a request, read no further than is allowed, and not for ever."""
+    content = bytearray()
+    try:
+        async with asyncio.timeout(_UPLOAD_SECONDS):
             async for part in request.stream():
                 content += part
-                check_bytes(len(content), session.limits)
-            picture = await run_in_threadpool(session.upload, bytes(content), name)
-        return picture.to_dict()
+                check_bytes(len(content), limits)
+    except TimeoutError:
+        raise ExplorerError(408, "slow", "the upload took too long") from None
+    except ClientDisconnect:
+        raise ExplorerError(400, "gone", "the upload was broken off") from None
+    return bytes(content)
 
 
 def _add_views(app: FastAPI, session: Session) -> None:

@@ -145,7 +145,10 @@ class Worker:
             result = job.compute(lambda: job.is_over)
             if job.is_over:
                 raise Superseded
-        except BaseException as error:  # whatever a network raises, the thread goes on
+        except Exception as error:
             job.future.set_exception(error)
+        except BaseException as error:  # a network that exits must not take the server with it
+            told = f"the computation ended with {type(error).__name__}"
+            job.future.set_exception(ExplorerError(422, "network", told))
         else:
             job.future.set_result(result)

@@ -36,12 +36,12 @@ async function ask(path, values = {}, options = {}) {
   throw new ServerError(answer.status, told.kind, told.message);
 }
 
-const boxes = async (path, values) => readBoxes(await (await ask(path, values)).arrayBuffer());
+const boxes = async (path, values, signal) => readBoxes(await (await ask(path, values, { signal })).arrayBuffer());
 
 export const askState = async () => (await ask("state")).json();
-export const askOpen = (place) => boxes("open", place);
-export const askProbe = (place) => boxes("probe", place);
-export const askLabel = (place) => boxes("label", place);
-export const askVotes = (place) => boxes("votes", place);
+export const askOpen = (place, signal) => boxes("open", place, signal);
+export const askProbe = (place, signal) => boxes("probe", place, signal);
+export const askLabel = (place, signal) => boxes("label", place, signal);
+export const askVotes = (place, signal) => boxes("votes", place, signal);
 export const upload = async (file) =>
   (await ask("images", { name: file.name.slice(0, 300) }, { method: "POST", body: file })).json();

@@ -8,7 +8,7 @@ const PATIENCE = 250; // milliseconds after which a newer request may end an old
  */
 export class Latest {
   constructor(ask, show, fail) {
-    Object.assign(this, { ask, show, fail, number: 0, running: 0, wish: null, since: 0, timer: 0 });
+    Object.assign(this, { ask, show, fail, number: 0, running: 0, wish: null, since: 0, timer: 0, controller: null });
   }
 
   get isBusy() {
@@ -25,8 +25,9 @@ export class Latest {
     this.timer = setTimeout(() => this.wish && this.#send(), this.since + PATIENCE - performance.now());
   }
 
-  /** Forget everything that is awaited. */
+  /** Forget everything that is awaited; the server sees that nobody waits any more. */
   drop() {
+    this.controller?.abort();
     this.number += 1;
     this.running = 0;
     this.wish = null;
@@ -38,8 +39,9 @@ export class Latest {
     this.wish = null;
     this.running = number;
     this.since = performance.now();
+    this.controller = new AbortController();
     try {
-      const answer = await this.ask(wish);
+      const answer = await this.ask(wish, this.controller.signal);
       if (number === this.number) this.show(answer, wish);
     } catch (error) {
       if (number === this.number && error.kind !== "superseded") this.fail(error);

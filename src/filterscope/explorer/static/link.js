@@ -18,5 +18,5 @@ export function readLink() {
 /** Put what is looked at into the address. */
 export function writeLink(state) {
   const kept = Object.entries(state).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  history.replaceState(null, "", `#${new URLSearchParams(kept.map(([name, value]) => [name, typeof value === "number" && !Number.isInteger(value) ? value.toFixed(4) : String(value)]))}`);
+  history.replaceState(null, "", `#${new URLSearchParams(kept.map(([name, value]) => [name, typeof value === "number" && !Number.isInteger(value) ? value.toFixed(7) : String(value)]))}`);
 }
