@@ -41,8 +41,8 @@ def test_without_a_network_there_is_bicubic_upscaling_and_a_hint(
 def test_several_networks_and_pictures(
     served: list[tuple[Session, tuple[Any, ...]]], tmp_path: Path
 ) -> None:
-    for name in ("a, b.png", "c: [d].png"):
-        Image.new("RGB", (300, 200), "red").save(tmp_path / name)
+    for name, colour in (("a, b.png", "red"), ("c: [d].png", "green")):
+        Image.new("RGB", (300, 200), colour).save(tmp_path / name)
     images = [str(file) for file in sorted(tmp_path.iterdir())]
     models = ["espcn", "bicubic", "fast_style", "resnet20", "espcn"]
     words = ["--random-weights", "--scale", "3", "--image", *images, "--side=64", "--port=0"]
