@@ -19,6 +19,7 @@ _GROUPS: dict[str, dict[str, str]] = {
         "explain": "Which filters made this run say this about an image",
         "interpret": "The exact affine map of any network at an image",
         "explore": "Rows, columns and filters live in the browser",
+        "export-filters": "All rows and columns as a page that needs no server",
     },
     "Papers": {
         "study": "Re-run a published table or figure",
@@ -61,7 +62,7 @@ def _help() -> str:
     ]
     for group, verbs in _GROUPS.items():
         for i, (verb, line) in enumerate(verbs.items()):
-            lines.append(f" {group if i == 0 else '':<8} {verb:<11} {line}")
+            lines.append(f" {group if i == 0 else '':<8} {verb:<14} {line}")
     lines += [
         "",
         "`filterscope VERB --help` tells a verb's settings; `filterscope --version` the version.",
