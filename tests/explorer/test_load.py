@@ -4,7 +4,8 @@ import concurrent.futures
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -37,10 +38,12 @@ def test_fifty_clients_at_once(address: str, session: Session) -> None:
     image = next(iter(session.pictures)).id
 
     def visit(number: int) -> list[int]:
-        with httpx.Client(base_url=address, headers=headers(number), timeout=60) as client:
+        with httpx.Client(
+            base_url=address, headers=headers(number), timeout=60, verify=False, trust_env=False
+        ) as client:
             found = [client.get("/").status_code, client.get("/api/state").status_code]
             network = "raises" if number % 10 == 9 else ("espcn", "bicubic")[number % 2]
-            for step in range(4):
+            for step in range(2):
                 values = {"network": network, "image": image, "row": step, "column": number % 8}
                 found.append(client.get("/api/probe", params=values).status_code)
             found.append(client.get("/api/probe", params={"network": "\x00"}).status_code
@@ -51,38 +54,49 @@ def test_fifty_clients_at_once(address: str, session: Session) -> None:
         answers = list(pool.map(visit, range(50)))
     for number, found in enumerate(answers):
         expected = 422 if number % 10 == 9 else 200
-        assert found == [200, 200, *[expected] * 4, 422]
+        assert found == [200, 200, *[expected] * 2, 422]
 
 
-def test_a_client_that_moves_gets_its_latest_position_alone(address: str, session: Session) -> None:
-    image = next(iter(session.pictures)).id
+def test_a_client_that_moves_gets_its_latest_position_alone(
+    address: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, arrived, submit = next(iter(session.pictures)).id, [0], session.submit
 
-    def probe(column: int) -> int:
-        values = {"network": "slow", "image": image, "row": 0, "column": column}
-        answer = httpx.get(f"{address}/api/probe", params=values, headers=headers(1), timeout=60)
+    def counted(*words: Any) -> Any:
+        arrived[0] += 1
+        return submit(*words)
+
+    monkeypatch.setattr(session, "submit", counted)
+
+    def probe(network: str, column: int) -> int:
+        values = {"network": network, "image": image, "row": 0, "column": column}
+        answer = httpx.get(f"{address}/api/probe", params=values, headers=headers(1), timeout=120)
         return answer.status_code
 
-    began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
         moves = []
         for column in range(10):
-            moves.append(pool.submit(probe, column))
-            time.sleep(0.05)
-        statuses = [move.result() for move in moves]
-    # ten in a row would take more than ten seconds
-    assert statuses == [*[409] * 9, 200]
-    assert time.monotonic() - began < 8
+            # each slow one would take minutes
+            network = "bicubic" if column == 9 else "slow"
+            moves.append(pool.submit(probe, network, column))
+            wait_until(lambda column=column: arrived[0] > column)
+        assert [move.result() for move in moves] == [*[409] * 9, 200]
+    assert session.worker.num_waiting == 0
 
 
 def test_a_client_that_leaves_stops_its_computation(address: str, session: Session) -> None:
-    image = next(iter(session.pictures)).id
-    values = {"network": "slow", "image": image}
+    values = {"network": "slow", "image": next(iter(session.pictures)).id}
     with pytest.raises(httpx.ReadTimeout):
-        httpx.get(f"{address}/api/open", params=values, headers=headers(2), timeout=0.3)
-    began = time.monotonic()
-    while session.worker._running is not None and time.monotonic() < began + 5:
-        time.sleep(0.01)
-    assert time.monotonic() - began < 0.9
+        httpx.get(f"{address}/api/open", params=values, headers=headers(2), timeout=2)
+    wait_until(lambda: session.worker._running is None)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait for up to a minute."""
+    end = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(
