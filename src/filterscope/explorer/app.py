@@ -89,8 +89,9 @@ def create_routes(session: Session) -> FastAPI:
 def _add_page(app: FastAPI) -> None:
     """Serve the page's own files, read once; what a client asks for is looked up among them."""
     files = {
-        entry.name: (entry.read_bytes(), _KINDS["." + entry.name.rpartition(".")[2]])
+        entry.name: (entry.read_bytes(), _KINDS[suffix])
         for entry in resources.files("filterscope.explorer").joinpath("static").iterdir()
+        if (suffix := "." + entry.name.rpartition(".")[2]) in _KINDS
     }
 
     @app.get("/", include_in_schema=False)
