@@ -80,7 +80,7 @@ def write_video(export: Export, file: str | Path, *, seconds: float = 20.0) -> P
     Raises:
         ModuleNotFoundError: imageio-ffmpeg is not installed.
         ValueError: Another ending, or less than a picture.
-        RuntimeError: ffmpeg failed; its last words.
+        OSError: ffmpeg failed; its last words.
     """
     file = Path(file)
     count = int(seconds * RATE)
@@ -234,4 +234,4 @@ def _run(command: Sequence[str], frames: Iterator[bytes]) -> None:
         if process.wait():
             said.seek(0)
             words = said.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise RuntimeError(f"ffmpeg failed: {' '.join(words) or process.returncode}")
+            raise OSError(f"ffmpeg failed: {' '.join(words) or process.returncode}")
