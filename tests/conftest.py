@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -135,3 +136,12 @@ def few_gradient_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight gradient maps an image: each is a backward pass, most of an evaluation's time."""
     for number in ("GRADIENT_FILTERS", "EVERY_FILTER"):
         monkeypatch.setattr(f"filterscope.evaluation.localization.{number}", 8)
+
+
+def pytest_report_header() -> list[str]:
+    """Say how to get the browser without which the tests of the explorer's page are left out."""
+    if os.environ.get("CHROMIUM") or shutil.which("chromium"):
+        return []
+    return [
+        "tests of pages need Chromium and are left out: apt-get install chromium, or set CHROMIUM"
+    ]

@@ -123,6 +123,7 @@ def test_bad_input_ends_in_one_line(
     ("words", "expected"),
     [
         (["models", "resnet*"], "resnet20"),
+        (["image-networks"], "edsr_baseline  super-resolution, 16 residual blocks"),
         (["presets"], "csg-voc-official"),
         (["datasets"], "folder:PATH"),
         (["layers", "resnet20"], "gated by default, 64 filters"),

@@ -18,13 +18,15 @@ _GROUPS: dict[str, dict[str, str]] = {
     "Look": {
         "explain": "Which filters made this run say this about an image",
         "interpret": "The exact affine map of any network at an image",
+        "explore": "Rows, columns and filters live in the browser",
+        "export-filters": "All rows and columns as a page that needs no server",
     },
     "Papers": {
         "study": "Re-run a published table or figure",
     },
     "Data": {
         "prepare": "Build a data set from its official archives",
-        "list": "models, layers MODEL, datasets, presets, studies",
+        "list": "models, image-networks, layers MODEL, datasets, presets, studies",
     },
 }
 _VERBS = {verb: line for group in _GROUPS.values() for verb, line in group.items()}
@@ -60,7 +62,7 @@ def _help() -> str:
     ]
     for group, verbs in _GROUPS.items():
         for i, (verb, line) in enumerate(verbs.items()):
-            lines.append(f" {group if i == 0 else '':<8} {verb:<11} {line}")
+            lines.append(f" {group if i == 0 else '':<8} {verb:<14} {line}")
     lines += [
         "",
         "`filterscope VERB --help` tells a verb's settings; `filterscope --version` the version.",

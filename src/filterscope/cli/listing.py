@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from filterscope.cli.parser import Parser
 from filterscope.core.names import unknown_name
 
-WHAT = ("models", "layers", "datasets", "presets", "studies")
+WHAT = ("models", "image-networks", "layers", "datasets", "presets", "studies")
 
 
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
-    parser = Parser("list", "List models, the layers of a model, data sets, presets or studies.")
+    parser = Parser(
+        "list", "List models, image networks, the layers of a model, data sets, presets or studies."
+    )
     parser.add_argument("what", type=str, help=", ".join(WHAT))
     parser.add_argument(
         "name",
@@ -25,6 +27,7 @@ def run(words: Sequence[str]) -> int:
         raise unknown_name("list", arguments.what, WHAT)
     for line in {
         "models": _models,
+        "image-networks": _image_networks,
         "layers": _layers,
         "datasets": _datasets,
         "presets": _presets,
@@ -41,6 +44,12 @@ def _models(pattern: str | None) -> list[str]:
     if not names:
         raise unknown_name("model", pattern or "*", list_models("*"))
     return names
+
+
+def _image_networks(_: str | None) -> list[str]:
+    from filterscope.models import describe_image_network, list_image_networks
+
+    return [f"{name:<14} {describe_image_network(name)}" for name in list_image_networks()]
 
 
 def _layers(name: str | None) -> list[str]:

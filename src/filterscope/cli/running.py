@@ -15,7 +15,8 @@ def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
     """Import the verb's module, run it, and turn errors into one line and an exit code."""
     if verb not in verbs:
         return _fail("filterscope", unknown_name("verb", verb, verbs, "filterscope --help"))
-    module = importlib.import_module(f"filterscope.cli.{verb if verb != 'list' else 'listing'}")
+    name = "listing" if verb == "list" else verb.replace("-", "_")
+    module = importlib.import_module(f"filterscope.cli.{name}")
     with warnings.catch_warnings():
         if "FILTERSCOPE_TRACEBACK" not in os.environ:
             warnings.simplefilter("ignore")

@@ -44,7 +44,7 @@ def explain_images(
     for name, number in (("top_filters", top_filters), ("top_classes", top_classes)):
         if number < 1:
             raise ValueError(f"`{name}` must be at least 1, got {number}")
-    owners = _filter_owners(run)
+    owners = filter_owners(run)
     explanations = []
     for path in image_files([Path(path) for path in paths]):
         try:
@@ -195,7 +195,7 @@ def _enlarged(maps: Tensor, image: Tensor) -> np.ndarray:
     return np.asarray(scaled[0].numpy())
 
 
-def _filter_owners(run: Run) -> list[tuple[str, ...]]:
+def filter_owners(run: Run) -> list[tuple[str, ...]]:
     """For each filter the classes it stands for, by the gate, else by the MI matrix."""
     if run.gate is not None:
         is_open = run.gate.matrix.detach().cpu().numpy() > 0.5

@@ -17,6 +17,31 @@ _PRECISIONS = (torch.float32, torch.float64)
 _found_finite: MutableMapping[Tensor, int] = WeakTensorKeyDictionary()
 
 
+class Versions:
+    """What tells whether a network's weights and buffers are still those that were read.
+
+    Args:
+        network: The network.
+    """
+
+    def __init__(self, network: Network) -> None:
+        # aliases on the same memory, whose version moves along when it is written to
+        aliases = [(name, tensor.detach()) for name, tensor in network.tensors]
+        self._found = [(name, alias, alias._version) for name, alias in aliases]
+
+    def check(self) -> None:
+        """Refuse weights that are no longer those.
+
+        Raises:
+            RuntimeError: One was written to; it is named.
+        """
+        for name, tensor, version in self._found:
+            if tensor._version != version:
+                raise RuntimeError(
+                    f"{name} was changed after the interpreter was made; make a new one"
+                )
+
+
 def prepared_network(model: nn.Module, dtype: torch.dtype | None) -> Network:
     """Check a network and bring it to the asked precision, as a copy where that changes it.
 

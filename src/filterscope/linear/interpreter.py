@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from filterscope.core.layers import find_layer
 from filterscope.linear.checks import (
+    Versions,
     check_choice,
     check_no_autocast,
     prepared_images,
@@ -27,6 +28,7 @@ from filterscope.linear.grouping import By, constant_names, layer_names
 from filterscope.linear.operator import linear_operator
 from filterscope.linear.probes import Index, map_probes, target_positions, unit, units_at
 from filterscope.linear.rules.table import NormFreeze, Options, Smooth
+from filterscope.linear.singular import singular_triplets
 
 
 class LinearInterpreter:
@@ -108,9 +110,7 @@ class LinearInterpreter:
         self._program, self.output = frozen.program, frozen.output
         self._graph = Graph(self._program, self.images, frozen.recording)
         self._layer_graph: LayerGraph | None = None
-        # aliases on the same memory, which tell when it is written to
-        aliases = [(name, tensor.detach()) for name, tensor in self._network.tensors]
-        self._versions = [(name, alias, alias._version) for name, alias in aliases]
+        self._versions = Versions(self._network)
 
     @cached_property
     def residual(self) -> Tensor:
@@ -183,6 +183,8 @@ class LinearInterpreter:
         return linear_operator(
             self.apply, self.adjoint, self.images.shape[1:], self.output.shape[1:], self.images
         )
+
+    svd = singular_triplets
 
     @overload
     def contributions(self, target: Index, by: By = ...) -> Contributions: ...
@@ -295,8 +297,4 @@ class LinearInterpreter:
     def _check_ready(self) -> None:
         """Refuse a mode that would round the replay, and weights that are no longer those."""
         check_no_autocast(self.images)
-        for name, tensor, version in self._versions:
-            if tensor._version != version:
-                raise RuntimeError(
-                    f"{name} was changed after the interpreter was made; make a new one"
-                )
+        self._versions.check()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,9 @@ _AUXILIARY_HEADS = ("aux1.", "aux2.", "AuxLogits.")
 
 # DenseNet's published files say denselayer1.norm.1.weight for denselayer1.norm1.weight.
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+
+# What torch says of a pickle that holds more than tensors, and of a scripted module.
+_OBJECTS = ("Unsupported global", "Unsupported class", "TorchScript archive")
 
 
 def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
@@ -47,11 +49,11 @@ def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
     if Path(file).suffix == ".mat":
         tensors = read_matconvnet(_existing(Path(file)), model)
     else:
-        tensors = _with_our_names(_read_state(Path(file)), own)
+        tensors = _with_our_names(read_state(Path(file)), own)
     new = _new_parameters(model)
     if new and not any(name.startswith(new[0].split(".")[0] + ".") for name in tensors):
         tensors = {name: tensor for name, tensor in tensors.items() if not _is_head(name)}
-        _load_or_refuse(model, tensors, own, new, file)
+        load_exactly(model, tensors, file, left_out=new)
         return new
     head = [name for name in _head_parameters(model) if name in tensors and name in own]
     other_head = any(
@@ -60,18 +62,29 @@ def load_weights(model: nn.Module, file: str | Path) -> tuple[str, ...]:
     )
     left_out = tuple(head) if other_head else ()
     kept = {name: tensor for name, tensor in tensors.items() if name not in left_out}
-    _load_or_refuse(model, kept, own, left_out, file)
+    load_exactly(model, kept, file, left_out=left_out)
     return left_out
 
 
-def _load_or_refuse(
+def load_exactly(
     model: nn.Module,
-    kept: dict[str, Tensor],
-    own: dict[str, Tensor],
-    left_out: tuple[str, ...],
+    tensors: Mapping[str, Tensor],
     file: str | Path,
+    *,
+    left_out: Collection[str] = (),
 ) -> None:
-    """Load tensors that must be all of the model's but for those that are left out."""
+    """Load tensors that must be all of the model's; nothing is changed where they are not.
+
+    Args:
+        model: The network; changed in place.
+        tensors: By the network's names. Counters of batches may be missing.
+        file: Where they come from, for the message.
+        left_out: Names of those that need not come.
+
+    Raises:
+        ValueError: Tensors that are missing, unexpected or of another shape.
+    """
+    own, kept = model.state_dict(), dict(tensors)
     missing = sorted(own.keys() - kept.keys() - set(left_out))
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     foreign = sorted(kept.keys() - own.keys())
@@ -120,7 +133,7 @@ def count_classes(model: nn.Module, file: str | Path) -> int | None:
         FileNotFoundError: There is no such file.
         ValueError: A damaged file, or one that holds more than tensors.
     """
-    tensors = _with_our_names(_read_state(Path(file)), model.state_dict())
+    tensors = _with_our_names(read_state(Path(file)), model.state_dict())
     sizes = [len(tensors[name]) for name in _head_parameters(model) if name in tensors]
     return sizes[0] if sizes else None
 
@@ -156,16 +169,30 @@ def freeze(model: nn.Module, prefixes: str | Iterable[str]) -> None:
         parameters[name].requires_grad_(False)
 
 
-def _read_state(file: Path) -> dict[str, Any]:
+def read_state(file: Path) -> dict[str, Tensor]:
+    """Read tensors by name: safetensors, or a state dict saved by torch.
+
+    Args:
+        file: The dict may lie under the key ``state_dict`` or ``model``. The prefix ``module.``
+            of a parallel network is taken off where every name has it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A damaged file, one that holds more than tensors, or sparse tensors.
+    """
+    tensors = _read_any(file)
+    if tensors and all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def _read_any(file: Path) -> dict[str, Tensor]:
     if _existing(file).suffix == ".safetensors":
         return dict(read_tensors(file))
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
-        first = f"{type(error).__name__} {error}".splitlines()[0]
-        raise ValueError(
-            f"{file} is not readable as weights (safetensors, or a state dict): {first}"
-        ) from error
+        raise ValueError(_unreadable(file, error)) from error
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
@@ -179,10 +206,22 @@ def _read_state(file: Path) -> dict[str, Any]:
     return state
 
 
+def _unreadable(file: Path, error: Exception) -> str:
+    """What is wrong with a file, and the way out where it holds a pickled network."""
+    said = str(error)
+    message = f"{file} is not readable as weights (safetensors, or a state dict)"
+    if not any(sign in said for sign in _OBJECTS):
+        return f"{message}: {type(error).__name__} {said}".splitlines()[0]
+    return (
+        f"{message}: it holds Python objects, such as a whole pickled module, and reading those "
+        "can run any code. Where you trust it and have the network's classes, convert it once: "
+        "`torch.save(model.state_dict(), 'weights.pt')` after "
+        "`model = torch.load(file, weights_only=False)`"
+    )
+
+
 def _with_our_names(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Take off what DataParallel and old releases put into names, and drop auxiliary heads."""
-    if tensors and all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    """Turn names of old releases into today's, and drop auxiliary heads."""
     renamed = {
         name if name in own else _OLD_DENSENET.sub(r"\1\2.", name): tensor
         for name, tensor in tensors.items()

@@ -33,6 +33,11 @@ STUDIES = {
     "parts-fig6": "what filters respond to, by occlusion, with every template",
     "parts-fig7": "error against epochs with every template, and epochs until it settles",
     "parts-analysis": "pull of the filter loss, and whether steadier filters cost accuracy",
+    "linear-fig4": "rows and columns of super-resolution: how local, and whether the image counts",
+    "linear-fig5": "eigen-inputs and eigen-outputs of super-resolution: areas and frequencies",
+    "linear-fig6": "rows and columns of image-to-image networks, beside super-resolution",
+    "linear-fig7": "eigen-inputs and eigen-outputs of image-to-image networks",
+    "linear-fig8": "residual and partial sums: super-resolution against image-to-image",
 }
 """What each study shows, in a line."""
 

@@ -81,9 +81,11 @@ class StudyResult:
 
     def _heading(self) -> str:
         told = f"{self.study.name}: {STUDIES[self.study.name]} ({self.study.source})"
-        if not self.study.sides:
+        if not self.study.sides and self.study.pictures is None:
             return f"{told}; computed from formulas"
         seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
+        if not self.study.sides:
+            return f"{told}; pictures {self.data}, one a seed, preset {self.preset}, {seeds}"
         return f"{told}; {self.data}, {self.num_samples} test images, preset {self.preset}, {seeds}"
 
     def _table(self) -> list[list[str]]:

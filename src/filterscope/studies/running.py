@@ -79,9 +79,23 @@ def run_study(
 
 def _nothing(study: Study, settings: StudySettings, use: Sequence[str | Path]) -> Evidence:
     """What a study without networks draws on."""
+    if study.pictures is not None:
+        return _pictures(study, study.pictures, settings, use)
     if use or settings.data is not None:
         raise ValueError(f"{study.name} is computed from formulas; leave out --use and --data")
     return Evidence({}, (), None, "no data")
+
+
+def _pictures(
+    study: Study, names: tuple[str, str], settings: StudySettings, use: Sequence[str | Path]
+) -> Evidence:
+    """What a study draws on that reads published networks at pictures."""
+    if use:
+        raise ValueError(f"{study.name} reads networks that give pictures; leave out --use")
+    data = settings.data or names[settings.preset == "paper"]
+    if data not in names:
+        raise ValueError(f"`data` of {study.name} must be {' or '.join(names)}, got {data!r}")
+    return Evidence({}, study_seeds(settings, study.least_seeds), None, data)
 
 
 def _trained(study: Study, settings: StudySettings, shared: SharedRuns) -> Evidence:

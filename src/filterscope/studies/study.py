@@ -170,6 +170,8 @@ class Study:
         needs_masks: Whether the data must have object masks.
         by_category: Whether the data must have landmarks, and each of its categories is learned
             against negatives by networks of its own.
+        pictures: Names of the pictures, in the place of data, at which a study without sides reads
+            networks that are there: by default, and in the preset paper. A seed stands for others.
         measured: Whether the runs are evaluated before.
         published: Architectures whose official weights are the paper's networks. With them the
             preset paper trains nothing, and a seed stands for other test images.
@@ -188,6 +190,7 @@ class Study:
     embedded: str = "digits"
     needs_masks: bool = False
     by_category: bool = False
+    pictures: tuple[str, str] | None = None
     measured: bool = True
     published: tuple[str, ...] = ()
     shorter: Mapping[str, Any] = field(default_factory=dict)

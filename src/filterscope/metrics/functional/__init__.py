@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         mutual_information_matrix,
         mutual_information_score,
     )
+    from filterscope.metrics.functional.psnr import peak_signal_noise_ratio
     from filterscope.metrics.functional.similarity import (
         GateSimilarity,
         gate_similarity,
@@ -128,6 +129,7 @@ __all__ = [
     "pair_rank",
     "part_interpretability",
     "patch_moments",
+    "peak_signal_noise_ratio",
     "peak_units",
     "redundancy",
     "removal_effect",
@@ -187,6 +189,7 @@ __getattr__, __dir__ = lazy_members(
         "pair_rank": f"{__name__}.similarity",
         "part_interpretability": f"{__name__}.interpretability",
         "patch_moments": f"{__name__}.subspace",
+        "peak_signal_noise_ratio": f"{__name__}.psnr",
         "peak_units": f"{__name__}._landmarks",
         "redundancy": f"{__name__}.correlation",
         "removal_effect": f"{__name__}.filter_removal",

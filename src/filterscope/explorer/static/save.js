@@ -1,0 +1,54 @@
+// All panes as one PNG, with their titles, scales and where they come from.
+import { css, signedColour, signedText, theme, toned } from "./colours.js";
+import { paint } from "./pane.js";
+
+const SIDE = 480, GAP = 24, TOP = 64, TEXT = 30, SCALE = 44;
+
+/** A canvas with the panes side by side. */
+export function drawSheet(panes, { title, line, tone }) {
+  const shown = panes.filter((pane) => pane.drawing), colours = theme(), ink = css(colours.ink);
+  const ratio = Math.max(...shown.map(({ drawing }) => drawing.picture.rows / drawing.picture.columns));
+  const across = 2, down = Math.ceil(shown.length / across), high = Math.round(SIDE * ratio);
+  const canvas = document.createElement("canvas");
+  canvas.width = GAP + across * (SIDE + GAP);
+  canvas.height = TOP + down * (TEXT + high + SCALE) + GAP;
+  const context = canvas.getContext("2d");
+  const write = (text, x, y, font) => {
+    context.fillStyle = ink;
+    context.font = `${font} system-ui, sans-serif`;
+    context.fillText(text, x, y, canvas.width - x - GAP);
+  };
+  context.fillStyle = css(colours.paper);
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  write(title, GAP, 28, "600 20px");
+  write(line, GAP, 52, "15px");
+  shown.forEach((pane, i) => {
+    const x = GAP + (i % across) * (SIDE + GAP), y = TOP + Math.floor(i / across) * (TEXT + high + SCALE);
+    write(pane.title, x, y + 20, "600 16px");
+    const { rows, columns } = pane.drawing.picture;
+    const box = { x, y: y + TEXT, width: SIDE, height: Math.round((SIDE * rows) / columns) };
+    paint(context, pane.drawing, pane.part, box, pane.marks);
+    if (pane.drawing.scale !== null) {
+      for (let k = 0; k < SIDE; k++) {
+        const share = toned((2 * k) / (SIDE - 1) - 1, 1, tone), grey = 128 + 127 * share;
+        context.fillStyle = css(pane.drawing.inColours ? [grey, grey, grey] : signedColour(share, colours));
+        context.fillRect(x + k, box.y + box.height + 4, 1, 10);
+      }
+      const under = box.y + box.height + 30;
+      write(signedText(-pane.drawing.scale), x, under, "13px");
+      write("0", x + SIDE / 2 - 3, under, "13px");
+      const most = signedText(pane.drawing.scale);
+      write(most, x + SIDE - context.measureText(most).width, under, "13px");
+    }
+  });
+  return canvas;
+}
+
+/** Offer a canvas as a file. */
+export async function download(canvas, name) {
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  if (!blob) throw new Error("the browser could not write the PNG");
+  const anchor = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 10_000);
+}

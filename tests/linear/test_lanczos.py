@@ -1,0 +1,101 @@
+"""The iteration against dense decompositions: flat, steep and repeated values, restarts."""
+
+import pytest
+import torch
+
+from filterscope.linear.lanczos import largest_triplets
+
+
+def matrix(values, sizes, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    left, right = (
+        torch.linalg.qr(torch.randn(size, len(values), generator=generator, dtype=torch.float64))[0]
+        for size in sizes
+    )
+    return (left * values) @ right.T
+
+
+def decomposed(given, k=6, **options):
+    def forward(v):
+        return v @ given.T
+
+    return largest_triplets(forward, lambda u: u @ given, tuple(given.shape), k, given, **options)
+
+
+SPECTRA = {
+    "flat": torch.linspace(1, 0.6, 90, dtype=torch.float64),
+    "steep": 0.8 ** torch.arange(90, dtype=torch.float64),
+    "pairs": torch.linspace(1, 0.3, 45, dtype=torch.float64).repeat_interleave(2),
+    "triples": torch.linspace(1, 0.3, 30, dtype=torch.float64).repeat_interleave(3),
+    "one value": torch.ones(90, dtype=torch.float64),
+    "rank 4": torch.tensor([5.0, 3.0, 3.0, 1e-3], dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize("block", [1, 4])
+@pytest.mark.parametrize("sizes", [(120, 90), (90, 130)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_triplets_equal_those_of_the_matrix(name, block, sizes, dtype) -> None:
+    values = SPECTRA[name]
+    k = min(6, len(values))
+    given = matrix(values, sizes).to(dtype)
+    found = decomposed(given, k, block=block)
+    assert found.is_converged
+    allowed = 1e-4 * float(values[0])
+    assert float((found.values - values[:k]).abs().max()) < allowed
+    forward = found.right @ given.T - found.values.to(dtype)[:, None] * found.left
+    backward = found.left @ given - found.values.to(dtype)[:, None] * found.right
+    assert max(float(forward.norm(dim=1).max()), float(backward.norm(dim=1).max())) < allowed
+    for vectors in (found.left, found.right):
+        assert float((vectors @ vectors.T - torch.eye(k)).abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("block", [1, 3])
+@pytest.mark.parametrize("name", ["steep", "triples"])
+def test_restarts_lose_nothing(name, block) -> None:
+    given = matrix(SPECTRA[name], (120, 90))
+    whole, tight = decomposed(given, 3, block=block), decomposed(given, 3, block=block, budget=0)
+    assert tight.is_converged
+    torch.testing.assert_close(tight.values, whole.values, atol=1e-6, rtol=0)
+    torch.testing.assert_close(tight.values, SPECTRA[name][:3], atol=1e-6, rtol=0)
+
+
+def test_a_tight_tolerance_gives_all_digits() -> None:
+    given = matrix(SPECTRA["flat"], (120, 90))
+    found = decomposed(given, 4, tolerance=1e-11)
+    torch.testing.assert_close(found.values, SPECTRA["flat"][:4], atol=1e-13, rtol=0)
+
+
+def test_all_values_of_a_small_matrix() -> None:
+    given = matrix(torch.tensor([3.0, 2.0, 2.0, 1.0], dtype=torch.float64), (7, 4))
+    for block in (1, 3, 8):
+        found = decomposed(given, 4, block=block)
+        torch.testing.assert_close(found.values, torch.tensor([3.0, 2, 2, 1]).double())
+
+
+def test_a_map_of_zeros_has_values_of_zero() -> None:
+    assert not decomposed(torch.zeros(5, 8), 2).values.any()
+
+
+def test_it_ends_when_products_run_out_and_counts_them() -> None:
+    calls = {"forward": 0, "adjoint": 0}
+    given = matrix(SPECTRA["flat"], (120, 90))
+
+    def forward(v):
+        calls["forward"] += len(v)
+        return v @ given.T
+
+    def adjoint(u):
+        calls["adjoint"] += len(u)
+        return u @ given
+
+    found = largest_triplets(forward, adjoint, (120, 90), 6, given, max_products=20)
+    assert not found.is_converged
+    assert found.products == (calls["forward"], calls["adjoint"]) == (10, 10)
+
+
+def test_the_seed_decides() -> None:
+    given = matrix(SPECTRA["pairs"], (120, 90))
+    one, same, other = (decomposed(given, seed=seed).right for seed in (0, 0, 1))
+    assert torch.equal(one, same) and not torch.equal(one, other)
