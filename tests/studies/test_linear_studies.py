@@ -278,5 +278,5 @@ def test_votes_in_the_object_and_its_area_are_of_the_same_images(evidence: Evide
     dataset = dataclasses.replace(evidence.dataset, test=split)
     chosen = Sample(torch.arange(3), torch.zeros(3, 3, 10, 10), torch.zeros(3, dtype=torch.long))
     readings = [reading(0, {0: 0.5, 1: 0.5}), reading(0, {1: 1.0}), reading(0, {0: 1.0})]
-    numbers = linear_fig2._focus(dataclasses.replace(evidence, dataset=dataset), chosen, readings)
+    numbers = linear_fig2._focus(dataclasses.replace(evidence, loaded=dataset), chosen, readings)
     assert list(numbers.values()) == pytest.approx([1.0, 0.5, 0.5])

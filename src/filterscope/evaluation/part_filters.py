@@ -117,7 +117,7 @@ def chosen_filters(instability: Tensor, covered: Tensor) -> tuple[Tensor, Tensor
 
     Examples:
         >>> chosen_filters(torch.tensor([0.3, 0.1, torch.nan]), torch.tensor([0.5, 0.9, 0.9]))
-        (tensor([1, 0]), tensor([0, 1]))
+        (tensor([1, 0]), tensor([0, 0]))
     """
     middle = (instability - instability.nanmedian()).abs()
     rankings = (instability, -covered, middle)
