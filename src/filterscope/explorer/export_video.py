@@ -56,7 +56,7 @@ def pointer_path(size: Pixel, count: int) -> list[Pixel]:
 
     Examples:
         >>> pointer_path((9, 9), 4)
-        [(4, 4), (1, 7), (4, 4), (7, 1)]
+        [(4, 4), (0, 4), (4, 4), (8, 4)]
     """
     path = []
     for k in range(count):
