@@ -225,11 +225,12 @@ class Watched(nn.Module):
 def _descend(attempt: Attempt, run: Run, *, keeps_failures: bool) -> Attacked:
     """Run an attack of foolbox on the images in batches, and judge what it gives."""
     foolbox, model = _foolbox(), attempt.classifier.model
-    changed, still, broken = attempt.images.clone(), 0, 0
-    queries = torch.zeros(len(changed), dtype=torch.int64, device=changed.device)
-    success = torch.zeros_like(attempt.excluded)
     active, labels, targets = attempt.active, attempt.labels, attempt.targets
+    still, broken = 0, 0
     with torch.inference_mode(False), evaluating(model, grad=True), _frozen(model):
+        changed = attempt.images.clone()
+        queries = torch.zeros(len(changed), dtype=torch.int64, device=changed.device)
+        success = torch.zeros(len(changed), dtype=torch.bool, device=changed.device)
         for numbers in active.split(attempt.classifier.batch_size) if len(active) else ():
             watched = Watched(attempt)
             network = foolbox.PyTorchModel(watched, bounds=(0, 1), device=changed.device)

@@ -39,7 +39,8 @@ ATTACK_PRESETS: Mapping[str, Mapping[str, Mapping[str, float]]] = MappingProxyTy
 )
 """Settings of the black-box attacks in foolbox 1 and 2 and in AdverTorch, for each attack.
 
-The numbers are theirs, the algorithm the same for both.
+The numbers are theirs, the algorithm is the same for both: AdverTorch's code also cuts tested
+images to [0, 1], takes them as results, and starts every round at the clean image.
 """
 
 
@@ -125,12 +126,14 @@ def attack(
         normalize=normalize,
         targets=targets,
         seed=seed,
-        **{**({} if preset is None else _preset(preset, name)), **settings},
+        **{**_preset(preset, name), **settings},
     )
     return attacked
 
 
-def _preset(preset: str, name: str) -> Mapping[str, float]:
+def _preset(preset: str | None, name: str) -> Mapping[str, float]:
+    if preset is None:
+        return {}
     if preset not in ATTACK_PRESETS:
         raise unknown_name("preset", preset, ATTACK_PRESETS)
     if name not in ATTACK_PRESETS[preset]:
