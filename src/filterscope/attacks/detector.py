@@ -215,21 +215,25 @@ def _rates(clean: Tensor, adversarial: Tensor) -> tuple[float, float, float, flo
     return (false_alarms + misses) / 2, false_alarms, misses, area, curve
 
 
-def draw_samples(labels: Tensor, per_class: int, seed: Sequence[int]) -> Tensor:
+def draw_samples(
+    labels: Tensor, per_class: int, seed: Sequence[int], allowed: Tensor | None = None
+) -> Tensor:
     """Draw images at random, the same number of each class.
 
-    A larger number with the same seed draws the same images and more.
+    A larger number with the same seed draws the same images and more. Two draws with the same seed
+    agree as far as the same images are allowed.
 
     Args:
         labels: (N,).
         per_class: Of each class; a class with fewer gives all that it has.
         seed: Of the draw: numbers from 0, as of a study and a repeat.
+        allowed: Which images may be drawn, (N,) bool; None: all.
 
     Returns:
         Places in rising order, (M,) int64.
 
     Raises:
-        ValueError: A number below 1, or no labels.
+        ValueError: A number below 1, no labels, or no allowed image.
 
     Examples:
         >>> draw_samples(torch.tensor([0, 0, 0, 1, 1]), 1, seed=(0, 1)).shape
@@ -239,13 +243,20 @@ def draw_samples(labels: Tensor, per_class: int, seed: Sequence[int]) -> Tensor:
         raise ValueError(f"`per_class` must be at least 1, got {per_class}")
     if labels.dim() != 1 or not len(labels):
         raise ValueError(f"`labels` must be (N,) and not empty, got {tuple(labels.shape)}")
+    allowed = torch.ones(len(labels), dtype=torch.bool) if allowed is None else allowed
+    if allowed.shape != labels.shape or not bool(allowed.any()):
+        raise ValueError(
+            f"`allowed` must allow some of {len(labels)} images, got {tuple(allowed.shape)} with "
+            f"{int(allowed.sum())} allowed"
+        )
     state = np.random.SeedSequence(tuple(seed)).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
     drawn = []
     for c in sorted(set(labels.tolist())):
         members = torch.nonzero(labels == c).flatten()
-        # of each class all are ordered, so that the next class's order does not depend on the count
-        drawn.append(members[torch.randperm(len(members), generator=generator)[:per_class]])
+        # all are ordered, so that no order depends on what is asked for and allowed
+        members = members[torch.randperm(len(members), generator=generator)]
+        drawn.append(members[allowed[members]][:per_class])
     return torch.cat(drawn).sort().values
 
 
