@@ -19,6 +19,10 @@ _GROUPS: dict[str, dict[str, str]] = {
         "explain": "Which filters made this run say this about an image",
         "interpret": "The exact affine map of any network at an image",
     },
+    "Attack": {
+        "attack": "Change images so that a run errs",
+        "detect": "Tell adversarial samples of a run from clean images",
+    },
     "Papers": {
         "study": "Re-run a published table or figure",
     },
