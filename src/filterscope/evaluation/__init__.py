@@ -7,9 +7,9 @@ from filterscope.core.lazy import lazy_members
 if TYPE_CHECKING:
     from filterscope.evaluation.attack_settings import AttackSettings, DetectSettings
     from filterscope.evaluation.attacks import AttackResult, attack_run
-    from filterscope.evaluation.class_spread import class_spread
     from filterscope.evaluation.detection import detect_run
     from filterscope.evaluation.detection_result import Detection
+    from filterscope.evaluation.distances import class_spread
     from filterscope.evaluation.explain import explain_images
     from filterscope.evaluation.explanation import Explanation
     from filterscope.evaluation.interpret import interpret_images, interpret_states
@@ -52,7 +52,7 @@ __getattr__, __dir__ = lazy_members(
         "Interpretation": f"{__name__}.interpretation",
         "Summary": f"{__name__}.interpretation_summary",
         "attack_run": f"{__name__}.attacks",
-        "class_spread": f"{__name__}.class_spread",
+        "class_spread": f"{__name__}.distances",
         "detect_run": f"{__name__}.detection",
         "evaluate_run": f"{__name__}.measure",
         "explain_images": f"{__name__}.explain",

@@ -23,7 +23,7 @@ from filterscope.attacks.detector import ROC_POINTS
 from filterscope.data import ImageDataset
 from filterscope.evaluation.attack_images import check_classes, on_device, right_images
 from filterscope.evaluation.attack_settings import DetectSettings
-from filterscope.evaluation.detection_result import AttackDetection, Detection
+from filterscope.evaluation.detection_result import COSINES, AttackDetection, Detection
 from filterscope.evaluation.detection_samples import (
     TEST,
     TRAIN,
@@ -207,6 +207,8 @@ class _Job:
     ) -> np.ndarray:
         """Mean cosines in the order of `COSINES`, over the test images that the attack changed."""
         kept = test.changed
+        if not bool(kept.any()):
+            return np.full((len(COSINES), len(layers)), np.nan)
         clean, labels = self.clean[TEST][kept], self.test.labels[kept]
         attacked, targets = test.features[kept], test.targets[kept]
         rows = [(attacked, labels), (attacked, targets), (clean, labels), (clean, targets)]

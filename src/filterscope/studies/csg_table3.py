@@ -44,7 +44,7 @@ def analyse(evidence: Evidence, settings: StudySettings) -> Findings:
     for name in GRADIENT_ATTACKS:
         for side in evidence.sides:
             entries += _entries(found, side, name, published.get(side, {}).get(name, {}))
-        for size in found["gated"][0].sizes:
+        for size in _sizes(found):
             theirs = {side: table[name].get(size) for side, table in published.items()}
             claims.append(_claim(found, name, size, theirs))
         claims.append(_premise(found, name))
@@ -59,13 +59,19 @@ def _each(found: Found, side: str, name: str) -> list[AttackDetection]:
     return [one.attack(name) for one in found[side]]
 
 
+def _sizes(found: Found) -> list[int]:
+    """Numbers of training images of a class; a network may lack the larger ones."""
+    return sorted({size for group in found.values() for one in group for size in one.sizes})
+
+
 def _errors(found: Found, side: str, name: str, size: int) -> tuple[float, ...]:
-    return tuple(one.errors[size].error for one in _each(found, side, name))
+    each = [one.errors.get(size) for one in _each(found, side, name)]
+    return tuple(float("nan") if one is None else one.error for one in each)
 
 
 def _entries(found: Found, side: str, name: str, printed: Mapping[int, float]) -> list[Entry]:
-    each, sizes = _each(found, side, name), found[side][0].sizes
-    largest = [one.errors[sizes[-1]] for one in each]
+    each, sizes = _each(found, side, name), _sizes(found)
+    largest = [one.errors[max(one.errors)] for one in each]
     moved = tuple(float("nan") if one.transfer is None else one.transfer.error for one in each)
     entries = [
         Entry(f"{name}: error, {size} a class", side, _errors(found, side, name, size),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from filterscope.evaluation import AttackResult, class_spread
-from filterscope.evaluation.class_spread import ClassSpread
+from filterscope.evaluation.distances import ClassSpread
 from filterscope.studies.adversarial import attacks
 from filterscope.studies.settings import StudySettings
 from filterscope.studies.study import Entry, Evidence, Findings, Study
