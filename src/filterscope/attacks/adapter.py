@@ -109,11 +109,11 @@ def pgd(
     foolbox = _foolbox()
 
     def run(network: Any, pixels: Tensor, criterion: Any, numbers: Tensor) -> Tensor:
-        class Seeded(foolbox.attacks.LinfPGD):
-            def get_random_start(self, x0: Any, epsilon: float) -> Any:
-                return x0 + type(x0)(start[numbers.cpu()].to(x0.raw))
-
-        descent = Seeded(abs_stepsize=step_size, steps=steps, random_start=random_start)
+        descent = foolbox.attacks.LinfPGD(
+            abs_stepsize=step_size, steps=steps, random_start=random_start
+        )
+        # foolbox would draw from the device's global generator
+        descent.get_random_start = lambda x0, _: x0 + type(x0)(start[numbers.cpu()].to(x0.raw))
         found: Tensor = descent.run(network, pixels, criterion, epsilon=epsilon)
         return found
 
@@ -180,7 +180,9 @@ def cw(
 
     def run(network: Any, pixels: Tensor, criterion: Any, numbers: Tensor) -> Tensor:
         found: Tensor = search.run(network, pixels, criterion)
-        return found
+        # foolbox gives a black image where it finds nothing, and the network may err on that
+        nothing = (found == 0).flatten(1).all(1)
+        return torch.where(nothing[:, None, None, None], pixels, found)
 
     return _descend(attempt, run, keeps_failures=False)
 
@@ -240,7 +242,6 @@ def _descend(attempt: Attempt, run: Run, *, keeps_failures: bool) -> Attacked:
                 else foolbox.criteria.TargetedMisclassification(targets[numbers].clone())
             )
             found = run(network, attempt.images[numbers].clone(), criterion, numbers)
-            # foolbox gives black images where it finds nothing
             changed[numbers] = found.detach().clamp(0, 1)
             queries[numbers] = watched.steps
             still += 0 if watched.still is None else int(watched.still.sum())

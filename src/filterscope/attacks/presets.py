@@ -97,8 +97,8 @@ def attack(
         TypeError: Images that are no floating-point tensor, labels or targets that are no integers,
             settings that the attack does not have.
         ValueError: An unknown name or preset, shapes that do not fit, pixels outside [0, 1],
-            classes out of range, targets that are the labels, settings out of range, logits that are not
-            finite or do not depend on the images.
+            classes out of range, targets that are the labels, settings out of range, logits that
+            are not finite or do not depend on the images.
 
     Source: Liang et al., ECCV 2020, section 5.2 and appendices I and J.
 
