@@ -106,11 +106,10 @@ def _claim(
     text: str,
     sign: int,
 ) -> Claim:
-    pairs = zip(rows[key]["gated"], rows[key]["standard"], strict=True)
-    theirs = None
-    if published:
-        theirs = sign * (published["gated"][key] - published["standard"][key])
-    return Claim(text, tuple(sign * (a - b) for a, b in pairs), theirs)
+    more, less = ("gated", "standard") if sign > 0 else ("standard", "gated")
+    pairs = zip(rows[key][more], rows[key][less], strict=True)
+    theirs = published[more][key] - published[less][key] if published else None
+    return Claim(text, tuple(a - b for a, b in pairs), theirs)
 
 
 def _notes(
