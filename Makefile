@@ -39,6 +39,7 @@ bench: .install-dev.stamp
 	$(BIN)/python benchmarks/parts.py
 	$(BIN)/python benchmarks/occlusion.py
 	$(BIN)/python benchmarks/explorer.py
+	$(BIN)/python benchmarks/attacks.py
 
 docs: .install-dev.stamp
 	$(BIN)/mkdocs build --strict

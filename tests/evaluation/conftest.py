@@ -93,3 +93,35 @@ def subject(measured_run: Run) -> Subject:
         device=device,
         seed=0,
     )
+
+
+@pytest.fixture(scope="session")
+def attackable(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, ImageDataset]:
+    """A small network that has learned some digits, and those digits."""
+    dataset = load_dataset("digits", limit=300, limit_test=100)
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(2),
+        nn.Conv2d(8, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(),
+        nn.Linear(48, 10),
+    )  # fmt: skip
+    pixels = dataset.transform.normalize(torch.stack([dataset.train.raw(i) for i in range(300)]))
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(pixels), dataset.train.labels).backward()
+        optimizer.step()
+    optimizer.zero_grad()
+    run = Run(
+        path=tmp_path_factory.mktemp("attackable"),
+        config={"model": "own", "data": "digits", "method": "standard"},
+        model=model.eval(),
+        classes=dataset.classes,
+        layer="5",
+        activation=torch.relu,
+        transform=dataset.transform,
+        history=[],
+        evaluation=None,
+        environment={},
+    )
+    return run, dataset

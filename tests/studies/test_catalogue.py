@@ -12,8 +12,8 @@ from filterscope.studies.recipes import SIDES
 from filterscope.training.presets import PRESETS
 
 SHARED = {  # modules of the package that are no study
-    "__init__", "affine", "catalogue", "demo", "part_tables", "published", "recipes", "result",
-    "running", "settings", "shared_runs", "study", "targets", "verdict",
+    "__init__", "adversarial", "affine", "catalogue", "demo", "part_tables", "published", "recipes",
+    "result", "running", "settings", "shared_runs", "study", "targets", "verdict",
 }  # fmt: skip
 
 PAPERS = {

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from filterscope.attacks.arguments import check_images, check_range
 from filterscope.core.answers import class_scores
 from filterscope.core.contexts import evaluating
 
@@ -53,7 +54,9 @@ def fgsm(
         >>> bool(((attacked - images).abs() < 0.1001).all())
         True
     """
-    _check_arguments(images, labels, epsilon)
+    check_images(images, labels)
+    if not 0 <= epsilon <= 1:
+        raise ValueError(f"`epsilon` must lie in [0, 1], got {epsilon}")
     gradient = _loss_gradient(model, images, labels.to(images.device), normalize)
     if not bool(torch.isfinite(gradient).all()):
         broken = int((~torch.isfinite(gradient)).flatten(1).any(1).sum())
@@ -80,11 +83,7 @@ def _loss_gradient(
             given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(f"`model` must give logits ({len(images)}, C), got {given}")
         logits = class_scores(logits)
-        if not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
-            raise ValueError(
-                f"`labels` must lie in [0, {logits.shape[1] - 1}], "
-                f"got {int(labels.min())} to {int(labels.max())}"
-            )
+        check_range("labels", labels, logits.shape[1])
         if not logits.requires_grad:
             raise ValueError("`model` gives logits that no gradient connects with `images`")
         loss = F.cross_entropy(logits, labels.long(), reduction="sum")
@@ -92,32 +91,3 @@ def _loss_gradient(
     if gradient is None:
         raise ValueError("`model` gives logits that no gradient connects with `images`")
     return gradient
-
-
-def _check_arguments(images: Tensor, labels: Tensor, epsilon: float) -> None:
-    for name, value in (("images", images), ("labels", labels)):
-        if not isinstance(value, Tensor):
-            raise TypeError(f"`{name}` must be a tensor, got {type(value).__name__}")
-    if images.dim() != 4 or not images.numel():
-        raise ValueError(
-            f"`images` must be (N, channels, H, W) and not empty, got {tuple(images.shape)}"
-        )
-    if not images.is_floating_point():
-        raise TypeError(f"`images` must be floating point in [0, 1], got {images.dtype}")
-    if images.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"`images` must be float32 or float64, got {images.dtype}")
-    least, most = (float(end) for end in images.detach().aminmax())
-    if not (least >= 0 and most <= 1):
-        raise ValueError(
-            f"`images` must be pixels in [0, 1], got {least:.3g} to {most:.3g}; give what prepares "
-            "them for the network as `normalize`"
-        )
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise TypeError(f"`labels` must be integers, got {labels.dtype}")
-    if labels.shape != (len(images),):
-        raise ValueError(
-            f"`labels` must be one class for each of {len(images)} images, "
-            f"got {tuple(labels.shape)}"
-        )
-    if not 0 <= epsilon <= 1:
-        raise ValueError(f"`epsilon` must lie in [0, 1], got {epsilon}")

@@ -21,6 +21,10 @@ _GROUPS: dict[str, dict[str, str]] = {
         "explore": "Rows, columns and filters live in the browser",
         "export-filters": "All rows and columns as a page that needs no server",
     },
+    "Attack": {
+        "attack": "Change images so that a run errs",
+        "detect": "Tell adversarial samples of a run from clean images",
+    },
     "Papers": {
         "study": "Re-run a published table or figure",
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,6 +71,51 @@ def interpret_images(
     return _each(reader, list(zip(files, labels, strict=True))[: settings.limit], masks)
 
 
+def interpret_states(
+    network: Network,
+    name: str | Path,
+    states: Mapping[str, Tensor],
+    label: int | None = None,
+    settings: InterpretSettings | None = None,
+) -> Interpretation:
+    """Read a network at several states of one picture, as before and after attacks.
+
+    Args:
+        network: Of `load_network`.
+        name: What the picture is called.
+        states: By their names, the first of them the clean one: pixels (3, S, S) in [0, 1], as the
+            network sees them before normalisation.
+        label: The true class; None where it is not known.
+        settings: How they are read; its `fgsm`, `labels` and `masks` are not used.
+
+    Returns:
+        One reading a state, with discussion and votes; an error where the network's constants and
+        the picture do not add up to its score.
+
+    Raises:
+        UnsupportedOperation: The network has an operation that is refused.
+        ValueError: No state.
+
+    Source: Navarrete Michelini et al., ICCV 2019, figure 3 of the appendix.
+
+    Examples:
+        >>> from filterscope.runs import load_network
+        >>> network = load_network(model="resnet20", random_weights=True)
+        >>> picture = torch.rand(3, 32, 32)
+        >>> states = {"clean": picture, "inverted": 1 - picture}
+        >>> found = interpret_states(network, "noise", states)
+        >>> [reading.state for reading in found.readings]
+        ['clean', 'inverted']
+    """
+    if not states:
+        raise ValueError("`states` must hold at least the clean picture")
+    reader = _Reader.of(network, settings or InterpretSettings())
+    try:
+        return Interpretation(Path(name), label, readings=reader.read_states(states))
+    except ConservationError as error:
+        return Interpretation(Path(name), label, error=str(error))
+
+
 def _each(
     reader: _Reader, files: Sequence[tuple[Path, int | None]], masks: dict[str, Path] | None
 ) -> Iterator[Interpretation]:
@@ -121,6 +166,15 @@ class _Reader:
         moved = fgsm(self.network.model, pixels, target, epsilon, normalize=normalize)
         state = f"FGSM {self.settings.fgsm}"
         return clean, self._reading(state, moved, clean.best.label, mask, draw=draw)
+
+    def read_states(self, states: Mapping[str, Tensor]) -> tuple[Reading, ...]:
+        """Readings of pixels (3, S, S), the first of the clean picture."""
+        found: list[Reading] = []
+        for state, pixels in states.items():
+            original = found[0].best.label if found else None
+            picture = pixels[None].to(self.dtype)
+            found.append(self._reading(state, picture, original, None, draw=True))
+        return tuple(found)
 
     def _reading(
         self, state: str, pixels: Tensor, original: int | None, mask: Tensor | None, *, draw: bool

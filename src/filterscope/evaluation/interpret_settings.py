@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from filterscope.evaluation.attack_settings import fraction
+
 PREVIEW_LABELS = 20
 """Labels that vote in a preview."""
 
@@ -75,13 +77,7 @@ class InterpretSettings:
     @property
     def epsilon(self) -> float | None:
         """Step of the attack as a number."""
-        if not isinstance(self.fgsm, str):
-            return self.fgsm
-        above, slash, below = self.fgsm.partition("/")
-        try:
-            return float(above) / (float(below) if slash else 1.0)
-        except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"`fgsm` must be a number or fraction, got {self.fgsm!r}") from error
+        return None if self.fgsm is None else fraction("fgsm", self.fgsm)
 
     @property
     def ways(self) -> tuple[str, ...]:

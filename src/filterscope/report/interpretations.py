@@ -50,8 +50,21 @@ def write_interpretations(
         found: Of `interpret_images` with both.
         path: The HTML file to write.
     """
+    write_page("interpretations.html.j2", page_content(network, settings, found), path)
+
+
+def page_content(
+    network: Network, settings: InterpretSettings, found: Sequence[Interpretation]
+) -> dict[str, Any]:
+    """What the page of interpretations names; other pages show them with more around them.
+
+    Args:
+        network: Which network was read.
+        settings: How it was read.
+        found: Of `interpret_images` or `interpret_states` with both.
+    """
     summary = summarize(found)
-    content = {
+    return {
         "title": f"What {network.name} does to {'these images' if len(found) > 1 else 'an image'}",
         "subject": (
             f"{len(network.classes)} classes, {network.source}, "
@@ -64,7 +77,6 @@ def write_interpretations(
         "images": [_content(one, network.classes) for one in found if not _is_undrawn(one)],
         "undrawn": [_lines(one, network.classes) for one in found if _is_undrawn(one)],
     }
-    write_page("interpretations.html.j2", content, path)
 
 
 def _name(found: Interpretation) -> str:

@@ -89,6 +89,36 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def attack(self) -> Path:
+        """What attacks reached, with their settings."""
+        return self.path / "attack.json"
+
+    @property
+    def attack_arrays(self) -> Path:
+        """The attacked images and the answers to them."""
+        return self.path / "attack.npz"
+
+    @property
+    def attack_page(self) -> Path:
+        """The page about attacks."""
+        return self.path / "attack.html"
+
+    @property
+    def detection(self) -> Path:
+        """How well adversarial samples are detected, with the settings."""
+        return self.path / "detection.json"
+
+    @property
+    def detection_arrays(self) -> Path:
+        """Errors, ROC curves, cosines."""
+        return self.path / "detection.npz"
+
+    @property
+    def detection_page(self) -> Path:
+        """The page about detection."""
+        return self.path / "detection.html"
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Every file that a run may write."""
         return (
@@ -103,6 +133,12 @@ class RunFolder:
             self.evaluation,
             self.arrays,
             self.report,
+            self.attack,
+            self.attack_arrays,
+            self.attack_page,
+            self.detection,
+            self.detection_arrays,
+            self.detection_page,
         )
 
     def check_free(self, *, overwrite: bool = False) -> None:
@@ -191,19 +227,23 @@ class RunFolder:
         value: dict[str, Any] = read_json(file)
         return value
 
-    def read_arrays(self) -> dict[str, np.ndarray] | None:
-        """Read the arrays of an evaluation, None where there are none yet.
+    def read_arrays(self, file: Path | None = None) -> dict[str, np.ndarray] | None:
+        """Read arrays, None where there are none yet.
+
+        Args:
+            file: One of the folder's; None: that of the evaluation.
 
         Raises:
             ValueError: The file is damaged.
         """
-        if not self.arrays.is_file():
+        file = file or self.arrays
+        if not file.is_file():
             return None
         try:
-            with np.load(self.arrays, allow_pickle=False) as arrays:
+            with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"{self.arrays} is not readable as arrays: {error}") from error
+            raise ValueError(f"{file} is not readable as arrays: {error}") from error
 
 
 def _number(cell: str | None) -> Any:

@@ -10,6 +10,8 @@ from filterscope.studies.study import Study
 STUDIES = {
     "csg-table1": "accuracy, class-specificity and density of standard and gated networks",
     "csg-table2": "localisation of objects by gradient maps, activation maps and CAM",
+    "csg-table3": "detection of adversarial samples, and where their features lie",
+    "csg-table4": "success of attacks on single pixels, and how far classes lie apart",
     "csg-fig4": "gate, mutual information, and where they agree",
     "csg-fig5": "confusion matrices with the filters of classes removed",
     "csg-fig6": "similarity of class features and gate rows, rightly and wrongly classified",

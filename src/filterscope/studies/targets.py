@@ -41,6 +41,26 @@ CSG_TABLE_2: Mapping[str, Mapping[str, tuple[float, ...]]] = {
     },
 }
 
+# The same, table 3: error of detectors of adversarial samples by their training images of a class.
+CSG_TABLE_3: Mapping[str, Mapping[str, Mapping[int, float]]] = {
+    "standard": {
+        "fgsm": {500: 0.0476, 1000: 0.0460, 2000: 0.0415},
+        "pgd": {500: 0.0503, 1000: 0.0620, 2000: 0.0408},
+        "cw": {500: 0.0733, 1000: 0.0676, 2000: 0.0646},
+    },
+    "gated": {
+        "fgsm": {500: 0.0450, 1000: 0.0394, 2000: 0.0384},
+        "pgd": {500: 0.0452, 1000: 0.0395, 2000: 0.0325},
+        "cw": {500: 0.0703, 1000: 0.0618, 2000: 0.0587},
+    },
+}
+
+# The same, table 4 (J.1): clean accuracy and success of black-box attacks.
+CSG_TABLE_4: Mapping[str, Mapping[str, float]] = {
+    "standard": {"accuracy": 0.8803, "single-pixel": 0.1400, "local-search": 0.1500},
+    "gated": {"accuracy": 0.8885, "single-pixel": 0.0200, "local-search": 0.0200},
+}
+
 # The same, section 4.3: inter-class correlation of the gated network over the standard one's.
 CSG_INTER_CLASS_RATIO = 0.5
 
