@@ -61,8 +61,10 @@ def test_it_is_the_metric_on_the_test_images_of_the_category(
     images = data.transform.normalize(torch.stack([data.test.raw(i) for i in places.tolist()]))
     with evaluating(run.model), torch.no_grad():
         seen: list[torch.Tensor] = []
-        handle = run.classifier.get_submodule("layer3").register_forward_hook(
-            lambda _m, _i, out: seen.append(out)
+        layer = run.classifier.get_submodule("layer3")
+        mask = None if run.parts is None else run.parts.masks[0]  # its input is the map before it
+        handle = (mask or layer).register_forward_hook(
+            lambda _m, inputs, out: seen.append(out if mask is None else inputs[0])
         )
         run.model(images)
         handle.remove()
@@ -76,6 +78,7 @@ def test_it_is_the_metric_on_the_test_images_of_the_category(
     assert found["instability_random_unit"] == pytest.approx(expected.chance.random_unit)
     assert found["peak_units"] == pytest.approx(float(expected.distinct_peaks.double().mean()))
     assert found["peak_layer"] == "layer3"
+    assert ("instability_masked" in found) == (run.parts is not None)
     assert found["instability_images"] == [len(places)]
     assert found["instability_official"] != found["instability"]
     assert run.arrays is not None
@@ -160,8 +163,10 @@ def test_pictures_of_filters_are_of_the_peaks_that_were_measured(
     categories = [run.classes.index(c) for c in found["instability_categories"]]
     seen: list[torch.Tensor] = []
     with evaluating(run.model), torch.no_grad():
-        handle = run.classifier.get_submodule("layer3").register_forward_hook(
-            lambda _m, _i, out: seen.append(out)
+        layer = run.classifier.get_submodule("layer3")
+        mask = None if run.parts is None else run.parts.masks[0]  # its input is the map before it
+        handle = (mask or layer).register_forward_hook(
+            lambda _m, inputs, out: seen.append(out if mask is None else inputs[0])
         )
         run.model(run.transform.normalize(torch.stack([test.raw(i) for i in range(len(test))])))
         handle.remove()

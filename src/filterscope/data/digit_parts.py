@@ -27,7 +27,7 @@ def load_digit_parts(image_size: int | None, selection: Selection) -> ImageDatas
 
     Args:
         image_size: Side in pixels; that of `digits` by default.
-        selection: Which images; `official_leaky_split` is for folders.
+        selection: Which images; `repeat` changes nothing.
     """
     transform = Transform(image_size or digits.SIZE, mean=(digits.MEAN,) * 3, std=(digits.STD,) * 3)
     pixels, numbers = digits.read_digits(transform.image_size)

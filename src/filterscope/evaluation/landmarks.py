@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from filterscope.core.contexts import evaluating, forward_hook
 from filterscope.core.layers import find_layer
 from filterscope.data import Split, batches
 from filterscope.evaluation.part import Part, Subject
-from filterscope.evaluation.part_filters import Measured, part_filters
+from filterscope.evaluation.part_filters import Measured, mask_of, part_filters
 from filterscope.metrics import LocationInstability, PartInterpretability, functional
 from filterscope.metrics.functional.interpretability import SHARE
 from filterscope.models import PartNetwork
@@ -30,7 +30,9 @@ def landmark_part(subject: Subject) -> Part:
     Measured on the test images of each category, and a mean over categories; several categories
     judge each filter on the one where its peaks are highest. Names that end in ``_official`` are
     measured on training and test images together, as the authors do. The map is that of the new
-    convolution of the ``*_parts`` networks before its ReLU, of others the studied layer's.
+    convolution of the ``*_parts`` networks before its ReLU, of others the studied layer's, before
+    its mask where it has one: a mask moves peaks towards its own centre, whatever was learned.
+    Names that end in ``_masked`` are those behind the mask.
 
     Part interpretability wants masks of the parts; a disc around each landmark stands for them.
 
@@ -48,6 +50,9 @@ def landmark_part(subject: Subject) -> Part:
     seen = {"peak_layer": layer, "peak_radius": look.radius}
     part = Part(held_out.metrics() | seen, held_out.arrays())
     part |= part_filters(subject, layer, look.field, list(held_out.measured.values()))
+    if look.mask is not None:
+        behind = _measure(replace(look, mask=None), [dataset.test], masks=False)
+        part |= Part({} if behind is None else behind.behind_the_mask())
     every = _measure(look, [split for split in both if len(split)], masks=False)
     if every is not None:
         numbers = {n: value for n, value in every.metrics().items() if isinstance(value, float)}
@@ -124,6 +129,11 @@ class _Found:
             }
         return found
 
+    def behind_the_mask(self) -> dict[str, Any]:
+        """Numbers of maps that were masked."""
+        found = self.metrics()
+        return {f"{name}_masked": found[name] for name in ("instability", "peak_spread")}
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Numbers of each category and filter, (categories, K)."""
         results = self.instabilities
@@ -169,6 +179,7 @@ class _Look:
         field: Receptive fields of its units.
         side: Of the images.
         radius: Of the disc that a unit covers: a part's, but no more than its field.
+        mask: The templates that mask the layer's map, which is then read before them.
     """
 
     subject: Subject
@@ -176,6 +187,7 @@ class _Look:
     field: maps.ReceptiveField
     side: int
     radius: float
+    mask: nn.Module | None = None
 
     @classmethod
     def at(cls, subject: Subject, name: str) -> _Look:
@@ -184,7 +196,9 @@ class _Look:
         example = torch.zeros(1, 3, side, side, device=subject.device)
         field = maps.receptive_field(model, name, example)
         radius = min(PART_SHARE * side, min(field.local_size) / 2)
-        return cls(subject, find_layer(model, name)[1], field, side, radius)
+        carried = mask_of(subject, name)
+        mask = None if carried is None or carried[0] != name else carried[1]
+        return cls(subject, find_layer(model, name)[1], field, side, radius, mask)
 
     def measure(self, splits: Sequence[Split], kept: Tensor, masks: bool) -> Measured:
         """Measure the images of one category on the parts that are kept, (P,) bool."""
@@ -222,12 +236,13 @@ class _Look:
         subject = self.subject
         seen: list[Tensor] = []
 
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        def hook(_module: nn.Module, inputs: Any, output: Tensor) -> None:
             # at once: a ReLU in place may rewrite it
-            seen.append(output.detach().float().cpu().clone())
+            found = output if self.mask is None else inputs[0]
+            seen.append(found.detach().float().cpu().clone())
 
         model = subject.run.classifier
-        with evaluating(model), forward_hook(self.layer, hook):
+        with evaluating(model), forward_hook(self.mask or self.layer, hook):
             for batch in batches(
                 split,
                 subject.batch_size,

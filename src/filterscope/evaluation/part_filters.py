@@ -196,7 +196,7 @@ def _templates(
     subject: Subject, layer: str, field: maps.ReceptiveField, filters: Tensor, peaks: Tensor
 ) -> dict[str, Tensor]:
     """Template of each filter at its most frequent peak, and its slope; none without templates."""
-    found = _mask_of(subject, layer)
+    found = mask_of(subject, layer)
     if found is None:
         return {}
     name, mask = found
@@ -217,7 +217,7 @@ def _templates(
     return {"part_templates": templates[filters].float(), "part_betas": slopes[filters].float()}
 
 
-def _mask_of(subject: Subject, layer: str) -> tuple[str, PartTemplates] | None:
+def mask_of(subject: Subject, layer: str) -> tuple[str, PartTemplates] | None:
     """The layer that carries the templates of a layer's filters, and these."""
     network = subject.run.parts
     if network is None:

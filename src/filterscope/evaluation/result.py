@@ -11,7 +11,7 @@ import numpy as np
 from filterscope.core.files import atomic_write, read_json, write_json
 from filterscope.runs.folder import RunFolder
 
-SCHEMA = 6
+SCHEMA = 7
 
 
 @dataclass(frozen=True)

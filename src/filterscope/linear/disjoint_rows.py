@@ -43,6 +43,7 @@ def pixel_rows(
         ValueError: No picture, several images, a pixel out of range, a chunk below 1.
 
     Examples:
+        >>> import torch
         >>> import filterscope as fs
         >>> model = torch.nn.Conv2d(1, 1, 3, padding=1)
         >>> interpreter = fs.LinearInterpreter(model, torch.rand(1, 1, 16, 16))

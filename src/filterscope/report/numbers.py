@@ -156,6 +156,8 @@ METRICS = [
            group=PARTS),
     Metric("instability_official", "location instability, training images too",
            "As the authors measure it.", group=PARTS),
+    Metric("instability_masked", "location instability behind the mask",
+           "A mask moves peaks towards its centre, whatever was learned.", group=PARTS),
     Metric("peak_spread", "spread of a filter's peaks", "In diagonals of the image; 0 for a filter "
            "that looks at one place whatever is there.", group=PARTS),
     Metric("peak_spread_random_unit", "the same, a filter that peaks anywhere", "", is_level=True,

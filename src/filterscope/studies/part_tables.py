@@ -32,8 +32,13 @@ _CHANCE = {
 }
 _BESIDE = {
     "peak_spread": "spread of the peaks",
+    "peak_spread_random_unit": "spread by chance: any unit",
     "peak_units": "distinct peak units",
+    "peak_units_random_unit": "distinct units by chance: any unit",
     "part_interpretability": "part interpretability",
+    "part_interpretability_centre_unit": "interpretability by chance: always the middle unit",
+    "part_interpretability_fixed_unit": "interpretability by chance: always one unit",
+    "part_interpretability_random_unit": "interpretability by chance: any unit",
 }
 
 
@@ -75,12 +80,13 @@ def instability_entries(evidence: Evidence, sides: Sequence[str]) -> list[Entry]
                 )
             for key, name in {
                 "instability": "location instability, mean",
+                "instability_masked": "the same behind the mask",
                 "instability_official": "the same, training images too",
                 **{key: f"the same by chance: {name}" for key, name in _CHANCE.items()},
                 **_BESIDE,
             }.items():
                 value = printed.get("mean") if key == "instability" else None
-                kind = "share" if key == "part_interpretability" else "number"
+                kind = "share" if key.startswith("part_interpretability") else "number"
                 found = metric_means(evidence, model, side, key)
                 entries.append(Entry(name, column, found, value, kind))
     return entries
@@ -153,7 +159,10 @@ def below_chance(evidence: Evidence, sides: Sequence[str]) -> list[Claim]:
 def small_note(evidence: Evidence) -> tuple[str, ...]:
     """Say where the networks are not the paper's."""
     if set(networks(evidence)) <= set(MODELS):
-        return ()
+        return (
+            "these networks are trained from scratch; the published ones start from weights of "
+            "ImageNet",
+        )
     return (
         "these networks are small and trained from scratch on small images; the published ones "
         "start from weights of ImageNet",

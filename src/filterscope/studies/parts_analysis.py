@@ -117,7 +117,8 @@ def _entries(
             entries += [Entry(told, column, pulls[key][side]) for key, told in _NOTED.items()]
         for key, told, kind in (
             ("instability", "location instability, mean", "number"),
-            ("instability_centre_unit", "the same by chance: always the middle unit", "number"),
+            ("instability_masked", "the same behind the mask", "number"),
+            *((key, f"the same by chance: {told}", "number") for key, told in _CHANCE.items()),
             ("accuracy", "accuracy, mean", "share"),
         ):
             entries.append(Entry(told, column, metric_means(evidence, model, side, key), kind=kind))
@@ -163,15 +164,18 @@ def _pull_claims(model: str, pulls: Mapping[str, Mapping[str, tuple[float, ...]]
 
 def _cost_claims(evidence: Evidence, model: str) -> list[Claim]:
     """Over the sides, one rank correlation a seed."""
-    still, right = (
-        [metric_means(evidence, model, side, key) for side in _SIDES]
-        for key in ("instability", "accuracy")
-    )
-    each = [
-        rank_correlation(*pair)[0] for pair in zip(_by_seed(still), _by_seed(right), strict=True)
-    ]
-    text = "where location instability is lower, accuracy is lower (rank correlation over sides)"
-    return [Claim(f"{model}: {text}", tuple(each))]
+    text = "where location instability is lower, accuracy is lower (rank correlation over"
+    found = []
+    # what we added to take L1 apart is no evidence for what the report says of its own templates
+    for told, sides in (("the report's sides", _SIDES[:7]), ("all sides", _SIDES)):
+        still, right = (
+            [metric_means(evidence, model, side, key) for side in sides]
+            for key in ("instability", "accuracy")
+        )
+        pairs = zip(_by_seed(still), _by_seed(right), strict=True)
+        each = tuple(rank_correlation(*pair)[0] for pair in pairs)
+        found.append(Claim(f"{model}: {text} {told})", each))
+    return found
 
 
 def _by_seed(sides: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from math import nan
+from math import isfinite, nan
 from statistics import fmean
 
 import numpy as np
@@ -87,6 +87,8 @@ def epochs_to_settle(errors: Sequence[float], start: float) -> float:
     """
     if not len(errors):
         raise ValueError("`errors` must hold an epoch at least")
+    if not all(map(isfinite, errors)):
+        return nan
     means = running_mean(errors)
     drop = start - means[-1]
     if not drop > 0:

@@ -57,7 +57,8 @@ def run_study(
         evidence = _trained(study, settings, SharedRuns(runs, progress=progress))
     findings = study.analyse(evidence, settings)
     papers_setting = (
-        settings.preset == "paper"
+        not study.by_category  # the published networks start from weights, these do not
+        and settings.preset == "paper"
         and not use
         and not settings.overridden
         and evidence.data == study.paper_data
@@ -71,10 +72,17 @@ def run_study(
         data=evidence.data,
         preset="given runs" if use else settings.preset,
         seeds=evidence.seeds,
-        num_samples=0 if evidence.loaded is None else len(evidence.loaded.test),
+        num_samples=_num_samples(evidence),
         runs=tuple(str(run.path) for run in chosen),
         versions=describe_environment("cpu")["versions"],
     )
+
+
+def _num_samples(evidence: Evidence) -> int:
+    """Test images; of all categories, where each has networks of its own."""
+    if evidence.by_category:
+        return sum(len(data.test) for data in evidence.by_category.values())
+    return 0 if evidence.loaded is None else len(evidence.loaded.test)
 
 
 def _nothing(study: Study, settings: StudySettings, use: Sequence[str | Path]) -> Evidence:

@@ -13,8 +13,8 @@ class StudySettings:
     Args:
         preset: paper takes the paper's settings and data; quick is under an hour on two cores;
             smoke is under two minutes and shows only that everything runs.
-        data: Data set, as in `filterscope train --data`. Default: the paper's for paper, digits
-            for the others.
+        data: Data set, as in `filterscope train --data`. Default: the paper's for paper,
+            for the others digits, or digit-parts where landmarks are needed.
         data_root: Folder that holds the named data sets. Default: $FILTERSCOPE_DATA, else ./data.
         seeds: Networks a side. Default: 3, and 1 for smoke.
         model: Architecture. Default: the paper's for this data.

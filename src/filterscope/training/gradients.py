@@ -124,6 +124,7 @@ def filter_gradients(
         for mask, layer in zip(filters.network.masks, layers, strict=True):
             stack.enter_context(forward_hook(mask, layer.seen))
         for images, labels in _samples(split, min(batch_size, IMAGES), transform, device):
+            images.requires_grad_()  # all below the maps may be frozen
             with filters.collected(labels) as losses:
                 loss = objective.factor * objective.task(network(images).float(), labels)
             pulls = (weights * torch.stack(losses)).sum()
