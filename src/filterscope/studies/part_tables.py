@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import nan
+from math import isnan, nan
 from statistics import fmean
 from typing import Any
 
@@ -109,19 +109,32 @@ def accuracy_entries(evidence: Evidence, sides: Sequence[str]) -> list[Entry]:
 
 
 def steadier(evidence: Evidence, better: str, worse: str) -> list[Claim]:
-    """Claim for each architecture that one side has the lower location instability."""
+    """Claim for each architecture that one side has the lower location instability.
+
+    Twice where a side is masked: before the masks, which is what the filters learned, and behind
+    them, where a mask moves the peaks towards its own centre.
+    """
     claims = []
     for model in networks(evidence):
         mine = _printed(evidence, PART_INSTABILITY, model, better).get("mean")
         theirs = _printed(evidence, PART_INSTABILITY, model, worse).get("mean")
-        claims.append(
-            Claim(
-                f"{model}: {better} has a lower location instability than {worse}",
-                _differences(evidence, model, "instability", worse, better),
-                None if mine is None or theirs is None else round(theirs - mine, 4),
-            )
-        )
+        published = None if mine is None or theirs is None else round(theirs - mine, 4)
+        text = f"{model}: {better} has a lower location instability than {worse}"
+        before = _differences(evidence, model, "instability", worse, better)
+        claims.append(Claim(text, before, published))
+        behind = [_behind(evidence, model, side) for side in (worse, better)]
+        if any(found != metric_means(evidence, model, side, "instability")
+               for found, side in zip(behind, (worse, better), strict=True)):  # fmt: skip
+            each = tuple(a - b for a, b in zip(*behind, strict=True))
+            claims.append(Claim(f"{text}, behind the mask", each))
     return claims
+
+
+def _behind(evidence: Evidence, model: str, side: str) -> tuple[float, ...]:
+    """Location instability behind the mask, or of the map as it is where nothing masks it."""
+    masked = metric_means(evidence, model, side, "instability_masked")
+    plain = metric_means(evidence, model, side, "instability")
+    return plain if all(map(isnan, masked)) else masked
 
 
 def more_accurate(evidence: Evidence, better: str, worse: str) -> list[Claim]:
