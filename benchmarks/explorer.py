@@ -56,8 +56,9 @@ def measured(address: str, browser: str, count: int) -> list[float]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(120_000)
         page.goto(address)
-        page.wait_for_selector("body[data-state=ready]", timeout=120_000)
+        page.wait_for_selector("body[data-state=ready]")
         places = [(chosen.randrange(SIDE), chosen.randrange(SIDE)) for _ in range(count + 10)]
         for row, column in places:
             rest(page, row, column)
