@@ -17,6 +17,16 @@ EMBEDDED = "digit-parts"
 MODELS = ("alexnet_parts", "vgg16_parts", "vgg_m_parts", "vgg_s_parts")
 SMALL = ("resnet20",)
 """From scratch, on images that two cores can learn from."""
+REPORT_SIDES = (
+    "standard",
+    "L1",
+    "L2",
+    "uniform L1",
+    "uniform L2",
+    "uniform L1, index space",
+    "uniform L2, index space",
+)
+"""The ordinary network and the report's templates, the uniform ones in both readings."""
 CURVES: Mapping[str, Any] = {
     "image_size": 32,
     "epochs": 150,

@@ -16,6 +16,7 @@ from filterscope.studies.part_tables import (
     CURVES,
     EMBEDDED,
     PAPER_DATA,
+    REPORT_SIDES,
     SMALL,
     networks,
     side_runs,
@@ -38,15 +39,6 @@ _PAIRS = (
     ("L2", "uniform L2"),
     ("L1", "uniform L1, index space"),
     ("L2", "uniform L2, index space"),
-)
-_SIDES = (
-    "standard",
-    "L1",
-    "L2",
-    "uniform L1",
-    "uniform L2",
-    "uniform L1, index space",
-    "uniform L2, index space",
 )
 
 
@@ -111,7 +103,7 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
     figures = {}
     for model in networks(evidence):
         for told, key in _SPLITS.items():
-            found = {side: _epochs(evidence, model, side, key) for side in _SIDES}
+            found = {side: _epochs(evidence, model, side, key) for side in REPORT_SIDES}
             entries += _entries(evidence, model, told, key, found)
             claims += _claims(evidence, model, told, found)
         figures[f"error-{model}"] = partial(epoch_curves, _panels(evidence, model))
@@ -192,7 +184,7 @@ def _panels(evidence: Evidence, model: str) -> list[tuple[str, dict[str, np.ndar
     """Both errors, the sloped templates on the left and the uniform ones on the right."""
     halves = {
         "sloped templates": ("standard", "L1", "L2"),
-        "uniform templates": ("standard", *_SIDES[3:]),
+        "uniform templates": ("standard", *REPORT_SIDES[3:]),
     }
     return [
         (f"{told}, {half}", {side: _curves(evidence, model, side, key) for side in sides})
@@ -204,7 +196,7 @@ def _panels(evidence: Evidence, model: str) -> list[tuple[str, dict[str, np.ndar
 STUDY = Study(
     name="parts-fig7",
     source="Ong and Liu, figures 7 and 8",
-    sides=_SIDES,
+    sides=REPORT_SIDES,
     paper_data=PAPER_DATA,
     analyse=analyse,
     models=(_PAPERS_MODEL,),

@@ -6,6 +6,7 @@ from filterscope.studies.part_tables import (
     EMBEDDED,
     MODELS,
     PAPER_DATA,
+    REPORT_SIDES,
     SMALL,
     below_chance,
     instability_entries,
@@ -14,16 +15,6 @@ from filterscope.studies.part_tables import (
 )
 from filterscope.studies.settings import StudySettings
 from filterscope.studies.study import Evidence, Findings, Study
-
-_SIDES = (
-    "standard",
-    "L1",
-    "L2",
-    "uniform L1",
-    "uniform L2",
-    "uniform L1, index space",
-    "uniform L2, index space",
-)
 
 
 def analyse(evidence: Evidence, _: StudySettings) -> Findings:
@@ -34,20 +25,20 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
         *steadier(evidence, "L2", "uniform L2"),
         *steadier(evidence, "L1", "uniform L1, index space"),
         *steadier(evidence, "L2", "uniform L2, index space"),
-        *below_chance(evidence, _SIDES[2:]),
+        *below_chance(evidence, REPORT_SIDES[2:]),
     ]
     notes = (
         "index space counts distances in units over n as printed, where the uniform templates let "
         "nearly everything through; the others count on a map that runs from -1 to 1",
         *small_note(evidence),
     )
-    return Findings(tuple(instability_entries(evidence, _SIDES)), tuple(claims), notes=notes)
+    return Findings(tuple(instability_entries(evidence, REPORT_SIDES)), tuple(claims), notes=notes)
 
 
 STUDY = Study(
     name="parts-table3",
     source="Ong and Liu, table 3",
-    sides=_SIDES,
+    sides=REPORT_SIDES,
     paper_data=PAPER_DATA,
     analyse=analyse,
     models=MODELS,

@@ -6,6 +6,7 @@ from filterscope.studies.part_tables import (
     EMBEDDED,
     MODELS,
     PAPER_DATA,
+    REPORT_SIDES,
     SMALL,
     accuracy_entries,
     more_accurate,
@@ -13,16 +14,6 @@ from filterscope.studies.part_tables import (
 )
 from filterscope.studies.settings import StudySettings
 from filterscope.studies.study import Evidence, Findings, Study
-
-_SIDES = (
-    "standard",
-    "L1",
-    "L2",
-    "uniform L1",
-    "uniform L2",
-    "uniform L1, index space",
-    "uniform L2, index space",
-)
 
 
 def analyse(evidence: Evidence, _: StudySettings) -> Findings:
@@ -34,14 +25,14 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
         *more_accurate(evidence, "uniform L2, index space", "L2"),
     ]
     return Findings(
-        tuple(accuracy_entries(evidence, _SIDES)), tuple(claims), notes=small_note(evidence)
+        tuple(accuracy_entries(evidence, REPORT_SIDES)), tuple(claims), notes=small_note(evidence)
     )
 
 
 STUDY = Study(
     name="parts-table5",
     source="Ong and Liu, table 5",
-    sides=_SIDES,
+    sides=REPORT_SIDES,
     paper_data=PAPER_DATA,
     analyse=analyse,
     models=MODELS,
