@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -361,3 +362,14 @@ def test_long_curves_have_150_epochs_in_every_preset() -> None:
             shorter=study.shorter, longer=study.longer,
         )  # fmt: skip
         assert made.epochs == 150
+
+
+def test_categories_that_have_no_folder_of_their_own_are_told(
+    blobs: MakeBlobs, tmp_path: Path
+) -> None:
+    whole = Path(blobs("dog", "cat").removeprefix("part-folder:"))
+    for side in ("train", "test"):
+        shutil.copytree(whole, tmp_path / "both" / side)
+    settings = StudySettings("smoke", data=f"part-folder:{tmp_path / 'both'}", device="cpu")
+    with pytest.raises(ValueError, match="a folder of category folders"):
+        run_study(find_study("parts-table1"), settings, runs=tmp_path / "runs")

@@ -21,6 +21,7 @@ from filterscope.studies.part_tables import (
     EMBEDDED,
     MODELS,
     PAPER_DATA,
+    REPORT_SIDES,
     SMALL,
     categories,
     networks,
@@ -39,15 +40,6 @@ SHOWN = 6
 
 _AT_ONCE = 32
 _PAPERS_SIDE = 224  # of the images for which the occluder and the blur are published
-_SIDES = (
-    "standard",
-    "L1",
-    "L2",
-    "uniform L1",
-    "uniform L2",
-    "uniform L1, index space",
-    "uniform L2, index space",
-)
 
 
 @dataclass(frozen=True)
@@ -81,7 +73,7 @@ def analyse(evidence: Evidence, settings: StudySettings) -> Findings:
     first = categories(evidence)[0]
     device = make_fabric(settings.device, 1).device
     for model in networks(evidence):
-        for side in _SIDES:
+        for side in REPORT_SIDES:
             each: list[list[Seen]] = []
             for category, runs in side_runs(evidence, model, side):
                 data = evidence.by_category[category]
@@ -211,7 +203,7 @@ def _rows(seen: Seen, split: Split) -> list[FieldRow]:
 STUDY = Study(
     name="parts-fig6",
     source="Ong and Liu, figure 6",
-    sides=_SIDES,
+    sides=REPORT_SIDES,
     paper_data=PAPER_DATA,
     analyse=analyse,
     models=MODELS,

@@ -156,7 +156,14 @@ def _categories(
     if len(dataset.categories) == 1:
         return {dataset.name: dataset}
     names = [f"{dataset.name.rstrip('/')}/{category}" for category in dataset.categories]
-    return {name: load(name) for name in names}
+    try:
+        return {name: load(name) for name in names}
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{study.name} learns each category of {dataset.name} against negatives and looks for "
+            f"it in a folder of its own ({error}); take one category, --data {names[0]}, or a "
+            "folder of category folders"
+        ) from error
 
 
 def _check_landmarks(study: Study, dataset: ImageDataset) -> None:
