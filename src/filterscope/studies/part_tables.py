@@ -1,22 +1,20 @@
-"""What the tables of networks with part templates have in common."""
+"""What the studies of networks with part templates have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isnan, nan
 from statistics import fmean
 from typing import Any
 
 from filterscope.runs import Run
-from filterscope.studies.study import Entry, Evidence
+from filterscope.studies.settings import StudySettings
+from filterscope.studies.study import Entry, Evidence, Findings, Study
 from filterscope.studies.targets import PART_ACCURACY, PART_ANIMALS, PART_INSTABILITY
 from filterscope.studies.verdict import Claim
 
 PAPER_DATA = "part-folder:voc-parts"
-EMBEDDED = "digit-parts"
 MODELS = ("alexnet_parts", "vgg16_parts", "vgg_m_parts", "vgg_s_parts")
-SMALL = ("resnet20",)
-"""From scratch, on images that two cores can learn from."""
 REPORT_SIDES = (
     "standard",
     "L1",
@@ -50,6 +48,39 @@ _BESIDE = {
     "part_interpretability_fixed_unit": "interpretability by chance: always one unit",
     "part_interpretability_random_unit": "interpretability by chance: any unit",
 }
+
+
+def part_study(
+    name: str,
+    printed_as: str,
+    sides: tuple[str, ...],
+    analyse: Callable[[Evidence, StudySettings], Findings],
+    *,
+    models: tuple[str, ...] = MODELS,
+    **settings: Any,
+) -> Study:
+    """Describe a study whose networks learn one category each, against negatives.
+
+    Args:
+        name: As on the command line.
+        printed_as: Where Ong and Liu print it.
+        sides: Names of `filterscope.studies.recipes.SIDES`.
+        analyse: Computes the findings.
+        models: The paper's architectures; quick and smoke train a small one from scratch.
+        **settings: More attributes of `Study`.
+    """
+    return Study(
+        name=name,
+        source=f"Ong and Liu, {printed_as}",
+        sides=sides,
+        paper_data=PAPER_DATA,
+        analyse=analyse,
+        models=models,
+        small=("resnet20",),
+        embedded="digit-parts",
+        by_category=True,
+        **settings,
+    )
 
 
 def networks(evidence: Evidence) -> list[str]:

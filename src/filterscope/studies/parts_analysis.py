@@ -13,20 +13,17 @@ from scipy import stats
 from filterscope.report.side_figures import epoch_curves, instability_and_accuracy
 from filterscope.runs import Run
 from filterscope.studies.part_tables import (
-    EMBEDDED,
-    MODELS,
-    PAPER_DATA,
     REPORT_SIDES,
-    SMALL,
     metric_means,
     networks,
+    part_study,
     side_runs,
     small_note,
     steadier,
 )
 from filterscope.studies.parts_fig7 import constant_error
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Entry, Evidence, Findings, Study
+from filterscope.studies.study import Entry, Evidence, Findings
 from filterscope.studies.verdict import Claim
 
 _MASK_ALONE, _HEAVY = "L1, mask alone", "L1, filter loss x 100"
@@ -251,14 +248,4 @@ def _notes(evidence: Evidence) -> tuple[str, ...]:
     return (*notes, *small_note(evidence))
 
 
-STUDY = Study(
-    name="parts-analysis",
-    source="Ong and Liu, discussion",
-    sides=_SIDES,
-    paper_data=PAPER_DATA,
-    analyse=analyse,
-    models=MODELS,
-    small=SMALL,
-    embedded=EMBEDDED,
-    by_category=True,
-)
+STUDY = part_study("parts-analysis", "discussion", _SIDES, analyse)

@@ -18,18 +18,15 @@ from filterscope.report.field_figure import FieldRow, fields_figure
 from filterscope.runs import Run
 from filterscope.runs.processes import make_fabric
 from filterscope.studies.part_tables import (
-    EMBEDDED,
-    MODELS,
-    PAPER_DATA,
     REPORT_SIDES,
-    SMALL,
     categories,
     networks,
+    part_study,
     side_runs,
     small_note,
 )
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Entry, Evidence, Findings, Study
+from filterscope.studies.study import Entry, Evidence, Findings
 
 POOL = {"paper": 100, "quick": 40, "smoke": 6}
 """Test images of a category that are covered, by preset."""
@@ -200,15 +197,4 @@ def _rows(seen: Seen, split: Split) -> list[FieldRow]:
     return rows
 
 
-STUDY = Study(
-    name="parts-fig6",
-    source="Ong and Liu, figure 6",
-    sides=REPORT_SIDES,
-    paper_data=PAPER_DATA,
-    analyse=analyse,
-    models=MODELS,
-    small=SMALL,
-    embedded=EMBEDDED,
-    by_category=True,
-    measured=False,
-)
+STUDY = part_study("parts-fig6", "figure 6", REPORT_SIDES, analyse, measured=False)

@@ -14,16 +14,15 @@ from filterscope.report.side_figures import epoch_curves
 from filterscope.runs import Run
 from filterscope.studies.part_tables import (
     CURVES,
-    EMBEDDED,
     PAPER_DATA,
     REPORT_SIDES,
-    SMALL,
     networks,
+    part_study,
     side_runs,
     small_note,
 )
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Entry, Evidence, Findings, Study
+from filterscope.studies.study import Entry, Evidence, Findings
 from filterscope.studies.targets import PART_EPOCHS
 from filterscope.studies.verdict import Claim
 
@@ -193,16 +192,12 @@ def _panels(evidence: Evidence, model: str) -> list[tuple[str, dict[str, np.ndar
     ]
 
 
-STUDY = Study(
-    name="parts-fig7",
-    source="Ong and Liu, figures 7 and 8",
-    sides=REPORT_SIDES,
-    paper_data=PAPER_DATA,
-    analyse=analyse,
+STUDY = part_study(
+    "parts-fig7",
+    "figures 7 and 8",
+    REPORT_SIDES,
+    analyse,
     models=(_PAPERS_MODEL,),
-    small=SMALL,
-    embedded=EMBEDDED,
-    by_category=True,
     measured=False,
     shorter=CURVES,
     longer={"epochs": 150},

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from filterscope.studies.part_tables import (
-    EMBEDDED,
-    MODELS,
-    PAPER_DATA,
-    SMALL,
     below_chance,
     instability_entries,
+    part_study,
     small_note,
     steadier,
 )
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Evidence, Findings, Study
+from filterscope.studies.study import Evidence, Findings
 
 _SIDES = ("standard", "L1")
 
@@ -27,14 +24,4 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
     )
 
 
-STUDY = Study(
-    name="parts-table1",
-    source="Ong and Liu, table 1",
-    sides=_SIDES,
-    paper_data=PAPER_DATA,
-    analyse=analyse,
-    models=MODELS,
-    small=SMALL,
-    embedded=EMBEDDED,
-    by_category=True,
-)
+STUDY = part_study("parts-table1", "table 1", _SIDES, analyse)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from filterscope.studies.part_tables import (
-    EMBEDDED,
-    MODELS,
-    PAPER_DATA,
-    SMALL,
     accuracy_entries,
     more_accurate,
+    part_study,
     small_note,
 )
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Evidence, Findings, Study
+from filterscope.studies.study import Evidence, Findings
 
 _SIDES = ("standard", "L1")
 
@@ -26,14 +23,4 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
     )
 
 
-STUDY = Study(
-    name="parts-table2",
-    source="Ong and Liu, table 2",
-    sides=_SIDES,
-    paper_data=PAPER_DATA,
-    analyse=analyse,
-    models=MODELS,
-    small=SMALL,
-    embedded=EMBEDDED,
-    by_category=True,
-)
+STUDY = part_study("parts-table2", "table 2", _SIDES, analyse)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from filterscope.studies.part_tables import (
-    EMBEDDED,
-    MODELS,
-    PAPER_DATA,
     REPORT_SIDES,
-    SMALL,
     below_chance,
     instability_entries,
+    part_study,
     small_note,
     steadier,
 )
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Evidence, Findings, Study
+from filterscope.studies.study import Evidence, Findings
 
 
 def analyse(evidence: Evidence, _: StudySettings) -> Findings:
@@ -35,14 +32,4 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
     return Findings(tuple(instability_entries(evidence, REPORT_SIDES)), tuple(claims), notes=notes)
 
 
-STUDY = Study(
-    name="parts-table3",
-    source="Ong and Liu, table 3",
-    sides=REPORT_SIDES,
-    paper_data=PAPER_DATA,
-    analyse=analyse,
-    models=MODELS,
-    small=SMALL,
-    embedded=EMBEDDED,
-    by_category=True,
-)
+STUDY = part_study("parts-table3", "table 3", REPORT_SIDES, analyse)

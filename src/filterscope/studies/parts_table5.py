@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from filterscope.studies.part_tables import (
-    EMBEDDED,
-    MODELS,
-    PAPER_DATA,
     REPORT_SIDES,
-    SMALL,
     accuracy_entries,
     more_accurate,
+    part_study,
     small_note,
 )
 from filterscope.studies.settings import StudySettings
-from filterscope.studies.study import Evidence, Findings, Study
+from filterscope.studies.study import Evidence, Findings
 
 
 def analyse(evidence: Evidence, _: StudySettings) -> Findings:
@@ -29,14 +26,4 @@ def analyse(evidence: Evidence, _: StudySettings) -> Findings:
     )
 
 
-STUDY = Study(
-    name="parts-table5",
-    source="Ong and Liu, table 5",
-    sides=REPORT_SIDES,
-    paper_data=PAPER_DATA,
-    analyse=analyse,
-    models=MODELS,
-    small=SMALL,
-    embedded=EMBEDDED,
-    by_category=True,
-)
+STUDY = part_study("parts-table5", "table 5", REPORT_SIDES, analyse)
