@@ -122,6 +122,8 @@ def test_scipy_finds_the_singular_values(model, image) -> None:
     dense = np.stack([interpreter.row(k).flatten().numpy() for k in range(5)])
     np.testing.assert_allclose(operator @ np.eye(60), dense, atol=1e-13)
     np.testing.assert_allclose(operator.T @ np.eye(5), dense.T, atol=1e-13)
+    np.testing.assert_allclose(operator @ np.eye(60)[:, ::-1], dense[:, ::-1], atol=1e-13)
+    np.testing.assert_allclose(operator @ np.arange(60.0)[::-1], dense @ np.arange(60.0)[::-1])
     found = np.sort(svds(operator, k=2, return_singular_vectors=False))
     expected = np.sort(np.linalg.svd(dense, compute_uv=False))[-2:]
     np.testing.assert_allclose(found, expected, rtol=1e-9)

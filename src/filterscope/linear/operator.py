@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
@@ -41,6 +42,8 @@ def _flat(function: Map, shape: Sequence[int], like: Tensor) -> Callable[[Any], 
 
     def call(columns: Any) -> Any:
         single = columns.ndim == 1
+        # torch takes no negative strides, which SciPy's reversed singular vectors have
+        columns = np.ascontiguousarray(columns)
         probes = torch.as_tensor(columns[:, None] if single else columns).T
         found = function(probes.to(like).reshape(-1, *shape)).flatten(1)
         return (found[0] if single else found.T).cpu().numpy()
