@@ -52,6 +52,14 @@ def test_a_network_that_is_not_local_takes_a_pass_a_pixel() -> None:
     assert passes_needed(interpreter, [0, 5], [2, 11]) == 4
 
 
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.AdaptiveMaxPool2d(11), nn.AvgPool2d(2)])
+def test_pools(pool: nn.Module) -> None:
+    torch.manual_seed(0)  # each pool takes another place of its window, line by line
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), pool)
+    interpreter = LinearInterpreter(model, torch.rand(1, 1, 24, 24))
+    check(interpreter, list(range(11)), list(range(11)))
+
+
 def test_spans_hold_all_that_is_read() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, stride=2), nn.ReLU(), nn.Conv2d(2, 1, 3))
     interpreter = LinearInterpreter(model, torch.rand(1, 1, 40, 40))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from filterscope.linear.crop import planned
 from filterscope.linear.probe_pictures import Pixel, checked_pixel
+from filterscope.linear.rules.windows import Selected
 
 if TYPE_CHECKING:
     from filterscope.linear.interpreter import LinearInterpreter
@@ -90,10 +91,14 @@ def spans_read(interpreter: LinearInterpreter) -> tuple[list[Span], list[Span]]:
 
     Returns:
         Spans (first, end) by row and by column of the output; the whole image where the network
-        has steps that are not local.
+        has steps that are not local, or max-pools.
     """
     program = interpreter._program
     inputs, outputs = interpreter.images.shape[2:], interpreter.output.shape[2:]
+    # what a max-pool lets through of one place says nothing of the places beside it
+    if any(isinstance(step.local, Selected) for step in program.steps):
+        rows, columns = ([(0, size)] * count for size, count in zip(inputs, outputs, strict=True))
+        return rows, columns
     found: list[list[Span]] = []
     for axis in (0, 1):
         painted = []
