@@ -70,6 +70,15 @@ def test_the_table_has_our_number_its_spread_and_the_papers(folder: Path) -> Non
     assert table["density"] == ["-", "0.1000 (0.1000)"]
 
 
+def test_bars_within_a_cell_do_not_end_it(tmp_path: Path) -> None:
+    claim = Claim("|r| < 1", (0.5,))
+    findings = Findings((Entry("|r| over |y|", "bicubic", (0.5,)),), (claim,))
+    result = made_up(findings=findings, verdicts=(judge(claim, papers_setting=True),))
+    text = (result.save(tmp_path / "bars") / "table.md").read_text()
+    assert r"| \|r\| over \|y\| | 0.5000 |" in text
+    assert r"| \|r\| < 1 |" in text
+
+
 def test_the_table_tells_claims_rule_notes_figures_and_command(folder: Path) -> None:
     text = (folder / "table.md").read_text()
     told = "| gated is higher | holds | holds | +0.1000, +0.2000, +0.3000 |"

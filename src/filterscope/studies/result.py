@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,14 +103,12 @@ class StudyResult:
         head, *rows = self._table()
         legend = "Ours, mean ± standard deviation over seeds; in brackets what the paper prints."
         lines = [f"# {self._heading()}", "", f"`{self.command}`", "", legend, ""]
-        lines += [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-        lines += ["", "| claim | direction | published number | difference by seed |"]
-        lines += ["| --- | --- | --- | --- |"]
+        lines += [_line(row) for row in (head, ["---"] * len(head), *rows)]
+        lines += ["", _line(["claim", "direction", "published number", "difference by seed"])]
+        lines += [_line(["---"] * 4)]
         for verdict in self.verdicts:
             each = ", ".join(f"{value:+.4f}" for value in verdict.claim.differences)
-            lines.append(
-                f"| {verdict.claim.text} | {verdict.direction} | {verdict.number} | {each} |"
-            )
+            lines.append(_line([verdict.claim.text, verdict.direction, verdict.number, each]))
         lines += ["", RULE, ""]
         lines += [f"- {note}" for note in self.findings.notes]
         lines += [f"\n![{name}]({name}.png)" for name in self.findings.figures]
@@ -168,6 +167,11 @@ class StudyResult:
             "notes": list(self.findings.notes),
             "figures": [f"{name}.png" for name in self.findings.figures],
         }
+
+
+def _line(cells: Sequence[str]) -> str:
+    """A line of a Markdown table, where a bar in a cell (|r| over |y|) would end it."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _cell(entry: Entry) -> str:
