@@ -36,19 +36,24 @@ class ProbedNetwork:
     columns: Tensor
 
 
-def probes_figure(networks: Sequence[ProbedNetwork], theme: Theme, most: int = 3) -> Figure:
+def probes_figure(
+    networks: Sequence[ProbedNetwork], theme: Theme, most: int = 3, reach: int = REACH
+) -> Figure:
     """Draw each network's picture with its probes, and the row and column of each probe.
 
     Args:
         networks: One a line; with the same number of probes.
         theme: Colours.
         most: Probes shown at most.
+        reach: How far around the probe rows and columns are shown, in pixels of the input.
 
     Raises:
-        ValueError: No network.
+        ValueError: No network, or no reach.
     """
     if not networks:
         raise ValueError("`networks` must hold at least one")
+    if reach < 1:
+        raise ValueError(f"`reach` must be at least 1, got {reach!r}")
     count = min(most, *(len(network.places) for network in networks))
     figure = Figure(
         figsize=(1.35 * (1 + 2 * count) + 0.3, 1.6 * len(networks) + 0.5), layout="constrained"
@@ -57,12 +62,12 @@ def probes_figure(networks: Sequence[ProbedNetwork], theme: Theme, most: int = 3
     for line, network in zip(axes, networks, strict=True):
         _draw_picture(line[0], network, count, theme)
         for k in range(count):
-            _draw_filter(line[1 + 2 * k], network.rows[k], network.places[k], 1, f"row {k + 1}")
-            scale = network.columns.shape[-1] // network.rows.shape[-1]
+            place, scale = network.places[k], network.columns.shape[-1] // network.rows.shape[-1]
+            _draw_filter(line[1 + 2 * k], network.rows[k], place, reach, 1, f"row {k + 1}")
             told = f"column {k + 1}"
-            _draw_filter(line[2 + 2 * k], network.columns[k], network.places[k], scale, told)
+            _draw_filter(line[2 + 2 * k], network.columns[k], place, reach, scale, told)
     figure.suptitle(
-        f"White probes; grey is 0, ± the strongest value of each; {REACH} pixels of the input to "
+        f"White probes; grey is 0, ± the strongest value of each; {reach} pixels of the input to "
         "each side",
         fontsize=8,
         color=theme.ink,
@@ -82,10 +87,12 @@ def _draw_picture(axis: Any, network: ProbedNetwork, count: int, theme: Theme) -
         )  # fmt: skip
 
 
-def _draw_filter(axis: Any, picture: Tensor, place: tuple[int, int], scale: int, name: str) -> None:
+def _draw_filter(
+    axis: Any, picture: Tensor, place: tuple[int, int], reach: int, scale: int, name: str
+) -> None:
     """Draw the surroundings of a probe, with zeros beyond the border."""
     pixels, largest = signed_picture(picture)
-    reach = REACH * scale
+    reach = reach * scale
     padded = np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)), constant_values=128)
     row, column = (k * scale + scale // 2 + reach for k in place)
     axis.imshow(
