@@ -38,6 +38,7 @@ bench: .install-dev.stamp
 	$(BIN)/python benchmarks/pixel_votes.py resnet18 --sides "all rows" --repeats 3
 	$(BIN)/python benchmarks/parts.py
 	$(BIN)/python benchmarks/occlusion.py
+	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/attacks.py
 
