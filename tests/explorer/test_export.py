@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image, PngImagePlugin
 
 from filterscope.explorer import export as exporting
-from filterscope.explorer import export_size
+from filterscope.explorer import export_sheets, export_size
 from filterscope.explorer.export import export_filters
 from filterscope.explorer.export_plan import Export
 from filterscope.explorer.export_sheets import Placed, pack_sheet, sheet_header, unpack_sheet
@@ -120,6 +121,65 @@ def test_an_ended_export_goes_on(exported: Path, tmp_path: Path) -> None:
         for a, b in zip(before, after, strict=True):
             assert (a.top, a.left) == (b.top, b.left)
             np.testing.assert_allclose(a.values, b.values, atol=1e-4 * np.abs(a.values).max())
+
+
+@pytest.mark.parametrize("name", ["export.json", "index.html", "output.png"])
+def test_a_kill_within_the_first_file_is_survived(name: str, tmp_path: Path) -> None:
+    (tmp_path / f".{name}.k3_x9.tmp").write_bytes(b"what a kill leaves")
+    done = export_filters(small("bicubic", side=4), tmp_path)
+    assert done.page.is_file()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_sheet_of_another_place_is_made_again(exported: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mixed"
+    shutil.copytree(exported, out)
+    shutil.copy(out / "rows" / "0003.png", out / "columns" / "0003.png")
+    shutil.copy(out / "rows" / "0005.png", out / "rows" / "0004.png")
+    assert export_filters(small(), out).written == 2
+    for file in ("columns/0003.png", "rows/0004.png"):
+        before, after = (unpack_sheet((place / file).read_bytes())[0] for place in (exported, out))
+        assert (before["kind"], before["line"]) == (after["kind"], after["line"])
+
+
+@pytest.mark.parametrize("text", ["[]", "7", '{"mark": 1}', "no JSON"])
+def test_a_forged_sheet_is_none(text: str, tmp_path: Path) -> None:
+    told = PngImagePlugin.PngInfo()
+    told.add_text("filterscope", text)
+    Image.new("L", (4, 4)).save(tmp_path / "0000.png", pnginfo=told)
+    assert sheet_header(tmp_path / "0000.png") is None
+
+
+def test_a_sheet_that_goes_meanwhile_is_told(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "gone"
+    shutil.copytree(exported, out)
+    write = exporting.write_json
+
+    def taken(path: Path, value: Any) -> None:
+        write(path, value)
+        (out / "rows" / "0002.png").unlink()
+
+    monkeypatch.setattr(exporting, "write_json", taken)
+    with pytest.raises(FileNotFoundError, match=r"rows/0002\.png was taken away"):
+        export_filters(small(), out)
+
+
+def test_kernels_are_told_apart() -> None:
+    marks = {
+        Export(create_image_network("bicubic", scale=2, kernel=kernel), drawn_picture(4)).mark
+        for kernel in ("torch", "matlab", "pil")
+    }
+    assert len(marks) == 3
+
+
+def test_a_sheet_too_large_for_readers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_sheets, "MOST", 2 * 5 * 14)
+    placed = [Placed(0, 0, np.ones((1, 5, 7), np.float32))] * 2
+    assert pack_sheet(placed, {})
+    with pytest.raises(ValueError, match="larger stride"):
+        pack_sheet([*placed, placed[0]], {})
 
 
 def test_other_folders_are_left_alone(exported: Path, tmp_path: Path) -> None:

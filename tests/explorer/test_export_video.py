@@ -40,6 +40,11 @@ def test_bad_files_and_a_missing_program_are_told(
 ) -> None:
     with pytest.raises(ValueError, match=r"\.mp4"):
         write_video(bicubic(), tmp_path / "path.avi")
+    for seconds in (0.01, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="`seconds`"):
+            write_video(bicubic(), tmp_path / "path.mp4", seconds=seconds)
+    with pytest.raises(FileNotFoundError, match="expected the folder"):
+        write_video(bicubic(), tmp_path / "none" / "path.mp4")
 
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name)

@@ -11,17 +11,15 @@ from filterscope.cli.parser import Parser
 if TYPE_CHECKING:
     from filterscope.explorer.export_plan import Export
 
-_UNSCALED = ("cyclegan", "fast_style")
-
 
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
     arguments = _parser().parse(words)
     export = _chosen(arguments)
     if arguments.video is not None:
-        from filterscope.explorer.export_video import ffmpeg_program
+        from filterscope.explorer.export_video import check_video
 
-        ffmpeg_program()  # told before anything is computed
+        check_video(arguments.video, arguments.seconds)  # told before anything is computed
 
     from filterscope.explorer.export import export_filters
     from filterscope.explorer.export_size import size_text
@@ -48,12 +46,13 @@ def _chosen(arguments: Any) -> Export:
     from filterscope.explorer.uploads import shrunk_pixels
     from filterscope.models.image_networks import create_image_network
 
+    if arguments.side < 1:
+        raise ValueError(f"`side` must be at least 1, got {arguments.side}")
     name, file = arguments.model, arguments.weights
-    is_free = file is None and name not in _UNSCALED
     network = create_image_network(
         name, weights=file, seed=arguments.seed,
         random_weights=arguments.random_weights and name != "bicubic",
-        scale=arguments.scale if is_free else None,
+        scale=arguments.scale,
     )  # fmt: skip
     pixels = drawn_picture()
     if arguments.image is not None:
@@ -75,7 +74,9 @@ def _parser() -> Parser:
     parser.add_argument("--weights", type=str | None, help="file: safetensors or a state dict")
     parser.add_switch("random_weights", False, "random weights, on purpose")
     parser.add_argument("--seed", type=int, default=0, help="of random weights")
-    parser.add_argument("--scale", type=int | None, help="of super-resolution without weights")
+    parser.add_argument(
+        "--scale", type=int | None, help="output side over input side; weights know theirs"
+    )
     parser.add_argument("--image", type=str | None, help="image file; default: a drawn scene")
     parser.add_argument(
         "--side", type=int, default=64, help="longer side of the picture; larger ones are shrunk"

@@ -17,6 +17,8 @@ from filterscope.explorer.export_sheets import pack_sheet, sheet_header
 from filterscope.explorer.export_size import check_size
 from filterscope.linear.disjoint_rows import disjoint_groups, spans_read
 
+_FILES = ("export.json", "index.html", "manifest.json", "manifest.js", "input.png", "output.png")
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -73,6 +75,8 @@ def export_filters(
         check_size(export, out, kept, agreed, tell)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for leftover in _leftovers(out):
+            leftover.unlink(missing_ok=True)
         write_json(out / "export.json", {"format": FORMAT, "mark": export.mark})
         written = sum(
             _write_kind(export, out, kind, lines, tell) for kind, lines in missing.items()
@@ -92,7 +96,7 @@ def export_filters(
 
 def _check_folder(out: Path, export: Export) -> None:
     """Refuse a folder of something else, so that nothing is mixed or overwritten."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and set(out.iterdir()) <= set(_leftovers(out))):
         return
     if not (out / "export.json").is_file():
         raise FileExistsError(f"{out} holds something else; name a new folder")
@@ -102,17 +106,29 @@ def _check_folder(out: Path, export: Export) -> None:
         )
 
 
+def _leftovers(out: Path) -> list[Path]:
+    """What a kill left behind beside the sheets: files that were being written."""
+    return [path for name in _FILES for path in out.glob(f".{name}.*.tmp")]
+
+
 def _missing(out: Path, export: Export, kind: Kind) -> list[int]:
     """Lines whose sheet is not there, or not whole; what a kill left behind is taken away."""
     for leftover in (out / kind).glob(".*.png.tmp"):
         leftover.unlink()
-    mark = export.mark
-    found = []
-    for line in export.grid(kind)[0]:
-        header = sheet_header(out / kind / _name(line))
-        if header is None or header.get("mark") != mark or header.get("line") != line:
-            found.append(line)
-    return found
+    lines = export.grid(kind)[0]
+    return [line for line in lines if _header(export, out, kind, line) is None]
+
+
+def _header(export: Export, out: Path, kind: Kind, line: int) -> dict[str, Any] | None:
+    """What a sheet says of itself; None where it is not there, not whole or of something else."""
+    header = sheet_header(out / kind / _name(line))
+    told = _told(export, kind, line)
+    return header if header and all(header.get(name) == told[name] for name in told) else None
+
+
+def _told(export: Export, kind: Kind, line: int) -> dict[str, Any]:
+    """What a sheet says beside what is in it."""
+    return {"mark": export.mark, "kind": kind, "line": line, "places": list(export.grid(kind)[1])}
 
 
 def _write_kind(
@@ -123,7 +139,7 @@ def _write_kind(
     tell: Callable[[str], None],
 ) -> int:
     (out / kind).mkdir(exist_ok=True)
-    places, mark = export.grid(kind)[1], export.mark
+    places = export.grid(kind)[1]
     # lines that can share backward passes are read together
     groups: Sequence[Sequence[int]] = [lines]
     if kind == "rows":
@@ -132,8 +148,8 @@ def _write_kind(
     last = time.monotonic()
     for group in groups:
         for line, sheet in zip(group, read_lines(export, kind, group, places), strict=True):
-            header = {"mark": mark, "kind": kind, "line": line, "places": list(places)}
-            _write_sheet(out / kind / _name(line), pack_sheet(sheet, header))
+            content = pack_sheet(sheet, _told(export, kind, line))
+            _write_sheet(out / kind / _name(line), content)
             done += 1
             if time.monotonic() - last > 5:
                 last = time.monotonic()
@@ -161,18 +177,13 @@ def _described(export: Export, out: Path) -> dict[str, Any]:
     """The manifest."""
     sheets: dict[str, list[dict[str, Any]]] = {}
     for kind in export.kinds:
-        headers = [sheet_header(out / kind / _name(line)) for line in export.grid(kind)[0]]
-        sheets[kind] = [
-            {
-                "file": f"{kind}/{_name(header['line'])}",
-                "cell": header["cell"],
-                "across": header["across"],
-                "boxes": header["boxes"],
-                "scales": header["scales"],
-            }
-            for header in headers
-            if header is not None
-        ]
+        sheets[kind] = []
+        for line in export.grid(kind)[0]:
+            file, header = f"{kind}/{_name(line)}", _header(export, out, kind, line)
+            if header is None:
+                raise FileNotFoundError(f"{out / file} was taken away or changed meanwhile")
+            described = {name: header[name] for name in ("cell", "across", "boxes", "scales")}
+            sheets[kind].append({"file": file, **described})
     return {
         "format": FORMAT,
         "mark": export.mark,

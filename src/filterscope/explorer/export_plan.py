@@ -68,6 +68,7 @@ class Export:
     def mark(self) -> str:
         """A short text that stands for network, picture and stride."""
         digest = hashlib.sha256(f"{FORMAT} {self.network.name} {self.stride}".encode())
+        digest.update(repr(self.network.model).encode())  # the kernel of bicubic, for one
         for name, value in self.network.model.state_dict().items():
             digest.update(f"{name} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())

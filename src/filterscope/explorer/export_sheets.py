@@ -27,8 +27,12 @@ STEPS = 32767
 WIDTH = 4096
 """Of a sheet in pixels at most, unless a single filter is wider."""
 
+MOST = 2**26
+"""Pixels of a sheet at most; Pillow and browsers doubt larger pictures."""
+
 _ZERO = 32768
 _KEY = "filterscope"
+_HELD = {"cell", "across", "boxes", "scales"}
 
 Floats = NDArray[np.float32]
 
@@ -59,7 +63,8 @@ def pack_sheet(pictures: Sequence[Placed], header: Mapping[str, Any]) -> bytes:
         A PNG file.
 
     Raises:
-        ValueError: No picture, other channels than 1 or 3, or numbers that are not finite.
+        ValueError: No picture, other channels than 1 or 3, numbers that are not finite, or more
+            than a reader of PNG files takes.
 
     Examples:
         >>> values = np.zeros((1, 4, 4), np.float32)
@@ -77,6 +82,11 @@ def pack_sheet(pictures: Sequence[Placed], header: Mapping[str, Any]) -> bytes:
     cell = (max(1, *(h for h, _ in sizes)), max(1, *(w for _, w in sizes)))
     across = max(1, min(len(cut), WIDTH // cell[1]))
     height, width = cell[0] * -(-len(cut) // across), cell[1] * across
+    if 2 * height * width > MOST:
+        raise ValueError(
+            f"the {len(cut)} filters of a line fill {width} x {2 * height} pixels, too many for "
+            "readers of PNG files: take fewer (a larger stride) or a smaller picture"
+        )
     numbers = np.full((height, width, channels.pop()), _ZERO, np.uint16)
     for k, (picture, scale) in enumerate(zip(cut, scales, strict=True)):
         top, left = cell[0] * (k // across), cell[1] * (k % across)
@@ -123,16 +133,18 @@ def sheet_header(path: Path) -> dict[str, Any] | None:
         with Image.open(path) as image:
             header = _header(image)
             image.verify()
-    except (OSError, ValueError, SyntaxError):  # Pillow's words for damaged files
-        return None
-    return header
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None  # Pillow's words for damaged files
+    return header if header.keys() >= _HELD else None
 
 
 def _header(image: Image.Image) -> dict[str, Any]:
     text = image.info.get(_KEY)
     if not isinstance(text, str):
         raise ValueError("`content` is no sheet: the PNG does not say what is in it")
-    header: dict[str, Any] = json.loads(text)
+    header = json.loads(text)
+    if not isinstance(header, dict):
+        raise ValueError("`content` is no sheet: what the PNG says of itself is no object")
     return header
 
 

@@ -47,6 +47,31 @@ def ffmpeg_program() -> str:
     return found
 
 
+def check_video(file: str | Path, seconds: float) -> str:
+    """Refuse a video that could not be written, before anything is computed for it.
+
+    Args:
+        file: Where.
+        seconds: How long.
+
+    Returns:
+        ffmpeg.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ModuleNotFoundError: imageio-ffmpeg is not installed.
+        ValueError: Another ending than ``.mp4``, less than a picture, or more than an hour.
+    """
+    folder = Path(file).absolute().parent
+    if Path(file).suffix != ".mp4":
+        raise ValueError(f"`file` must end in .mp4, got {file}")
+    if not 1 / RATE <= seconds <= 3600:
+        raise ValueError(f"`seconds` must be from {1 / RATE:.2g} to 3600, got {seconds}")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} does not exist; expected the folder of {file}")
+    return ffmpeg_program()
+
+
 def pointer_path(size: Pixel, count: int) -> list[Pixel]:
     """Lead a pointer over a picture without a break, and back to where it began.
 
@@ -78,15 +103,13 @@ def write_video(export: Export, file: str | Path, *, seconds: float = 20.0) -> P
         seconds: How long it is.
 
     Raises:
+        FileNotFoundError: There is no such folder.
         ModuleNotFoundError: imageio-ffmpeg is not installed.
-        ValueError: Another ending, or less than a picture.
+        ValueError: Another ending, less than a picture, or more than an hour.
         OSError: ffmpeg failed; its last words.
     """
-    file = Path(file)
-    count = int(seconds * RATE)
-    if file.suffix != ".mp4" or count < 1:
-        raise ValueError(f"`file` must end in .mp4 and last a while, got {file}, {seconds} s")
-    program = ffmpeg_program()
+    program = check_video(file, seconds)
+    file, count = Path(file), int(seconds * RATE)
     interpreter = export.interpreter
     size: Pixel = (interpreter.images.shape[2], interpreter.images.shape[3])
     path = pointer_path(size, count)
