@@ -145,6 +145,28 @@ def test_an_open_door_is_refused(host: str, token: str | None, words: str) -> No
         Access(host, 8765, token)
 
 
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        ("Studio.Local", "studio.local:8765"),
+        ("studio.local", "STUDIO.local:8765"),
+        ("2001:DB8:0::1", "[2001:db8::1]:8765"),
+        ("192.168.1.5", "192.168.1.5:8765"),
+    ],
+)
+def test_a_host_goes_by_its_name_however_it_is_written(host: str, asked: str) -> None:
+    access = Access(host, 8765, TOKEN)
+    assert access.allows_host(asked)
+    assert not access.allows_host("other.local:8765")
+    assert not access.allows_host("192.168.1.6:8765")
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 70000])
+def test_ports_that_are_none_are_refused(port: int) -> None:
+    with pytest.raises(ValueError, match="`port`"):
+        Access("127.0.0.1", port)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.9"])
 def test_this_machine_needs_no_token(host: str) -> None:
     access = Access(host, 8765)

@@ -44,7 +44,7 @@ class Access:
         token: What requests have to know; needed on any other host.
 
     Raises:
-        ValueError: Another host without a token, or a token that is too short.
+        ValueError: Another host without a token, a token that is too short, or no such port.
 
     Examples:
         >>> Access("0.0.0.0", 8765)
@@ -57,6 +57,8 @@ class Access:
     token: str | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"`port` must be from 0 to 65535, got {self.port}")
         if not self.is_loopback and not self.token:
             raise ValueError(
                 f"`token` is needed on host {self.host}, where others can reach it: at least "
@@ -78,8 +80,8 @@ class Access:
         if port != self.port:
             return False
         if self.is_loopback:
-            return name in LOOPBACK or name == self.host
-        own = {self.host, socket.gethostname().lower(), *LOOPBACK}
+            return name in LOOPBACK or name == _named(self.host)
+        own = {_named(self.host), socket.gethostname().lower(), *LOOPBACK}
         return name in own or (self.host in ("0.0.0.0", "::") and _is_address(name))
 
     def allows_token(self, value: str) -> bool:
@@ -179,7 +181,20 @@ def _split(value: str) -> tuple[str, int]:
     if not colon or port.endswith("]"):
         name, port = value.strip().lower(), "80"
     number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else -1
-    return name.removeprefix("[").removesuffix("]"), number
+    return _named(name.removeprefix("[").removesuffix("]")), number
+
+
+def _named(host: str) -> str:
+    """A name or address as it is compared: in small letters, addresses in their short form.
+
+    Examples:
+        >>> _named("Studio.local"), _named("2001:DB8:0:0::1")
+        ('studio.local', '2001:db8::1')
+    """
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower()
 
 
 def _is_loopback(host: str) -> bool:
