@@ -1,6 +1,8 @@
 """Many clients at once, clients that leave, and a network that raises, on a real socket."""
 
 import concurrent.futures
+import io
+import select
 import socket
 import threading
 import time
@@ -10,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from PIL import Image
 
 from filterscope.explorer import Session, create_app
 from filterscope.explorer.security import Access
@@ -89,6 +92,55 @@ def test_a_client_that_leaves_stops_its_computation(address: str, session: Sessi
     with pytest.raises(httpx.ReadTimeout):
         httpx.get(f"{address}/api/open", params=values, headers=headers(2), timeout=2)
     wait_until(lambda: session.worker._running is None)
+
+
+@pytest.fixture
+def slow_upload(address: str) -> Iterator[Callable[[], socket.socket]]:
+    """Begins an upload that does not go on."""
+    port, opened = int(address.rpartition(":")[2]), list[socket.socket]()
+
+    def begin() -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+        opened.append(connection)
+        told = "".join(f"{name}: {value}\r\n" for name, value in headers(len(opened)).items())
+        connection.sendall(
+            f"POST /api/images HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{told}"
+            "Content-Length: 100000\r\n\r\nhalf".encode()
+        )
+        return connection
+
+    yield begin
+    for connection in opened:
+        connection.close()
+
+
+def test_slow_uploads_hold_nobody_up(
+    address: str, slow_upload: Callable[[], socket.socket]
+) -> None:
+    for _ in range(20):
+        slow_upload()
+    file = io.BytesIO()
+    Image.new("RGB", (9, 9)).save(file, "PNG")
+    answer = httpx.post(
+        f"{address}/api/images", content=file.getvalue(), headers=headers(99), timeout=20
+    )
+    assert answer.status_code == 201
+
+
+def test_uploads_under_way_are_bounded(
+    address: str, slow_upload: Callable[[], socket.socket]
+) -> None:
+    answers = [slow_upload() for _ in range(33)]
+    received, _, _ = select.select(answers, [], [], 30)  # one is refused, the others wait
+    assert len(received) == 1
+    assert b"429" in received[0].recv(200)
+    for connection in answers:
+        connection.close()
+
+    def upload() -> int:
+        return httpx.post(f"{address}/api/images", content=b"x", headers=headers(99)).status_code
+
+    wait_until(lambda: upload() == 422)  # read, and no image: those that left have made room
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
