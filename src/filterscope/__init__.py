@@ -17,7 +17,13 @@ if TYPE_CHECKING:
         part_losses,
         part_templates,
     )
-    from filterscope.runs import from_pretrained, load_run
+    from filterscope.runs import (
+        from_pretrained,
+        load_pretrained,
+        load_run,
+        push_to_hub,
+        save_pretrained,
+    )
 
 __version__ = "0.1.0"
 
@@ -33,6 +39,7 @@ __all__ = [
     "from_pretrained",
     "gate_penalty",
     "linear",
+    "load_pretrained",
     "load_run",
     "maps",
     "metrics",
@@ -40,6 +47,8 @@ __all__ = [
     "part_templates",
     "pixel_discussion",
     "pixel_votes",
+    "push_to_hub",
+    "save_pretrained",
 ]
 
 __getattr__, __dir__ = lazy_members(
@@ -55,6 +64,7 @@ __getattr__, __dir__ = lazy_members(
         "from_pretrained": f"{__name__}.runs",
         "gate_penalty": f"{__name__}.gates.penalty",
         "linear": f"{__name__}.linear",
+        "load_pretrained": f"{__name__}.runs",
         "load_run": f"{__name__}.runs",
         "maps": f"{__name__}.maps",
         "metrics": f"{__name__}.metrics",
@@ -62,5 +72,7 @@ __getattr__, __dir__ = lazy_members(
         "part_templates": f"{__name__}.parts.templates",
         "pixel_discussion": f"{__name__}.linear.discussion",
         "pixel_votes": f"{__name__}.linear.votes",
+        "push_to_hub": f"{__name__}.runs",
+        "save_pretrained": f"{__name__}.runs",
     },
 )

@@ -12,12 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from filterscope.core.contexts import evaluating, forward_hook, pool_features
 from filterscope.core.gate_points import gate_point
-from filterscope.core.pretrained import (
-    load_strictly,
-    read_pretrained_config,
-    read_tensors,
-    write_pretrained,
-)
+from filterscope.core.pretrained import SavedForm, read_pretrained_config, write_pretrained
 from filterscope.core.recomputation import is_recomputed
 from filterscope.gates.gate import ClassGate
 from filterscope.gates.placement import (
@@ -26,6 +21,7 @@ from filterscope.gates.placement import (
     chosen_layer,
     count_filters,
 )
+from filterscope.gates.saved import fill_gated, gated_form, stored_gate
 
 Mode = Literal["gated", "both", "features"]
 
@@ -190,20 +186,16 @@ class GatedClassifier(nn.Module):
 
         Args:
             path: The folder; made if absent.
+
+        Raises:
+            ValueError: An `activation` that is a function of your own, which no file can hold.
         """
-        config = {
-            "kind": "gated-classifier",
-            "architecture": getattr(self.model, "filterscope_architecture", None),
-            "layer": self.layer_name,
-            "num_classes": self.gate.num_classes,
-            "num_filters": self.gate.num_filters,
-            "density_bound": self.gate.density_bound,
-            "learnable": self.gate.learnable,
-            "rectified": self.activation is not None,
-        }
-        write_pretrained(
-            path, config, {"model": self.model.state_dict(), "gate": self.gate.state_dict()}
-        )
+        form = self.filterscope_saved_form()
+        write_pretrained(path, form.config, form.weights)
+
+    def filterscope_saved_form(self) -> SavedForm:
+        """Tell what is written of this network."""
+        return gated_form(self)
 
     @classmethod
     def from_pretrained(cls, path: str | Path, model: nn.Module) -> GatedClassifier:
@@ -220,17 +212,12 @@ class GatedClassifier(nn.Module):
 
         Raises:
             FileNotFoundError: A file is missing.
-            ValueError: A file is damaged, or of another architecture.
+            ValueError: A file is damaged, or of another kind of network or architecture.
         """
         config = read_pretrained_config(path)
-        if config.get("kind") != "gated-classifier":
-            raise ValueError(f"{path} holds a {config.get('kind')!r}, not a gated classifier")
-        gate = ClassGate(config["num_classes"], config["num_filters"], config["density_bound"])
-        gate.matrix.requires_grad_(config["learnable"])
-        for part, module in (("model", model), ("gate", gate)):
-            load_strictly(module, read_tensors(Path(path) / f"{part}.safetensors"), str(path))
-        activation: Activation = torch.relu if config["rectified"] else None
-        return cls(model, config["layer"], gate=gate, activation=activation).eval()
+        fill_gated(config, path, model)
+        layer, gate, activation = stored_gate(config, path)
+        return cls(model, layer, gate=gate, activation=activation).eval()
 
     def _run(self, mode: Mode, x: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Run the classifier with the hook switched on; give its output and pooled features."""

@@ -160,6 +160,15 @@ class PartTemplates(nn.Module):
             return torch.zeros(self.num_filters, dtype=torch.long, device=device)
         return torch.where(self.batches > 0, self.class_strengths.argmax(0), -1)
 
+    def filterscope_description(self) -> dict[str, Any]:
+        """Tell what masks the maps and stands in no weights, as plain values for a file."""
+        return {
+            "num_filters": self.num_filters,
+            "num_categories": self.num_categories,
+            "class_statistic": self.class_statistic,
+            **self.settings.to_description(),
+        }
+
     def extra_repr(self) -> str:
         """Describe the templates in the network's printout."""
         settings = self.settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -11,20 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from filterscope.core.gate_points import gate_point
+from filterscope.core.layers import find_layer
 from filterscope.core.pretrained import (
+    SavedForm,
+    count_numbers,
+    described_layers,
+    fill_network,
     load_strictly,
     read_pretrained_config,
     read_tensors,
+    stored_value,
     write_pretrained,
 )
 from filterscope.parts.categories import Statistic
 from filterscope.parts.masking import PartTemplates
 from filterscope.parts.settings import TemplateOptions, TemplateSettings
 
-_KIND = "part-template-network"
+PART_TEMPLATES = "part-template-network"
 
-# What a saved network's configuration says beside its templates.
-_SAVED = ("layers", "num_filters", "categories", "class_shares", "class_statistic")
+_LISTS = ("layers", "num_filters", "categories")
 
 
 class PartTemplateNetwork(nn.Module):
@@ -132,19 +137,25 @@ class PartTemplateNetwork(nn.Module):
         Raises:
             ValueError: A shape that is a function of your own, which no file can hold.
         """
+        form = self.filterscope_saved_form()
+        write_pretrained(path, form.config, form.weights)
+
+    def filterscope_saved_form(self) -> SavedForm:
+        """Tell what is written of this network."""
         first = self.masks[0]
         config = {
-            "kind": _KIND,
+            "kind": PART_TEMPLATES,
             "architecture": getattr(self.model, "filterscope_architecture", None),
-            "layers": self.layer_names,
+            "described": described_layers(self.model),
+            "layers": list(self.layer_names),
             "num_filters": [part.num_filters for part in self.masks],
-            "categories": self.categories,
+            "categories": list(self.categories),
             "class_shares": self._class_shares,
             "class_statistic": first.class_statistic,
             "templates": first.settings.to_json(),
         }
         weights = {"model": self.model.state_dict(), "parts": self.templates.state_dict()}
-        write_pretrained(path, config, weights)
+        return SavedForm(config, weights)
 
     @classmethod
     def from_pretrained(cls, path: str | Path, model: nn.Module) -> PartTemplateNetwork:
@@ -161,17 +172,36 @@ class PartTemplateNetwork(nn.Module):
             FileNotFoundError: A file is missing.
             ValueError: A file is damaged, or of another architecture.
         """
-        config = read_pretrained_config(path)
-        if config.get("kind") != _KIND:
+        return cls.from_config(read_pretrained_config(path), path, model)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], path: str | Path, model: nn.Module
+    ) -> PartTemplateNetwork:
+        """Do what `from_pretrained` does with a configuration that was read already.
+
+        Args:
+            config: What `filterscope_saved_form` gave.
+            path: The folder of the weights.
+            model: A network of the same architecture.
+
+        Returns:
+            The network with part templates, in eval mode.
+
+        Raises:
+            FileNotFoundError: A file is missing.
+            ValueError: A file is damaged, or of another architecture.
+        """
+        if config.get("kind") != PART_TEMPLATES:
             raise ValueError(
                 f"{path} holds a {config.get('kind')!r}, not a network with part templates"
             )
-        source = str(path)
-        load_strictly(model, read_tensors(Path(path) / "model.safetensors"), source)
-        options: dict[str, Any] = {name: config[name] for name in _SAVED}
-        settings = TemplateSettings.from_json(config["templates"])
-        net = cls(model, **options, **settings.to_options())
-        load_strictly(net.templates, read_tensors(Path(path) / "parts.safetensors"), source)
+        options = _stored_options(config, path)
+        fill_network(model, config, path)
+        for layer in options["layers"]:  # an unknown one is told before any mask is on
+            find_layer(model, layer)
+        net = cls(model, **options)
+        load_strictly(net.templates, read_tensors(Path(path) / "parts.safetensors"), str(path))
         return net.eval()
 
     def _record_gate_point(self) -> None:
@@ -179,6 +209,31 @@ class PartTemplateNetwork(nn.Module):
         known = gate_point(self.model)
         if known is not None:
             self.filterscope_gate_point = replace(known, layer=f"model.{known.layer}")
+
+
+def _stored_options(config: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+    """The arguments of a saved network, checked."""
+    options: dict[str, Any] = {}
+    for name, kind in (("layers", str), ("num_filters", int), ("categories", str)):
+        options[name] = stored_value(config, name, list, path)
+        if not options[name] or not all(type(value) is kind for value in options[name]):
+            raise ValueError(
+                f"`{name}` in the config.json of {path} must be a list of {kind.__name__}, got "
+                f"{str(options[name])[:60]}"
+            )
+    counts, numbers = options["num_filters"], count_numbers(Path(path) / "model.safetensors")
+    if len(counts) != len(options["layers"]) or max(counts) > numbers:
+        raise ValueError(
+            f"`num_filters` in the config.json of {path} must be a number for each of its layers, "
+            f"of as many filters as the weights have room for, got {str(counts)[:60]}"
+        )
+    options["class_statistic"] = stored_value(config, "class_statistic", str, path)
+    options["class_shares"] = config.get("class_shares")
+    templates = stored_value(config, "templates", dict, path)
+    try:
+        return {**options, **TemplateSettings.from_json(templates).to_options()}
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"the config.json of {path} has no usable templates: {error}") from error
 
 
 def _match(templates: nn.Module, model: nn.Module) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, TypedDict, get_args
 
 import torch
@@ -104,12 +105,27 @@ class TemplateSettings:
             shape = list(self.shape.borders)
         return {**self.to_options(), "shape": shape}
 
+    def to_description(self) -> dict[str, Any]:
+        """Plain values to compare by; all functions of your own look alike."""
+        own = callable(self.shape) and not isinstance(self.shape, FittedTemplate)
+        known = replace(self, shape="uniform_l1") if own else self
+        return {**known.to_json(), **({"shape": "a function of your own"} if own else {})}
+
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TemplateSettings:
-        """Read what `to_json` gave."""
+        """Read what `to_json` gave.
+
+        Raises:
+            ValueError: Values that are out of range, or borders of a fitted shape that are none.
+            TypeError: Values of another type, or settings of another name.
+            KeyError: There is no shape.
+        """
         shape = values["shape"]
         if isinstance(shape, list):
-            shape = FittedTemplate(tuple(shape))
+            borders = tuple(float(border) for border in shape)
+            if not borders or not all(low <= high for low, high in pairwise((0.0, *borders))):
+                raise ValueError("a fitted `shape` must hold rising borders from 0 on")
+            shape = FittedTemplate(borders)
         return cls(**values | {"shape": shape})
 
     def _kept(self, kind: str, maps: Tensor) -> Tensor:

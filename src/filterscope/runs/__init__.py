@@ -12,18 +12,39 @@ if TYPE_CHECKING:
     from filterscope.runs.folder import RunFolder
     from filterscope.runs.load import Run, load_run
     from filterscope.runs.network import Network, load_network
-    from filterscope.runs.pretrained import from_pretrained
+    from filterscope.runs.pretrained import (
+        Pretrained,
+        from_pretrained,
+        load_pretrained,
+        push_to_hub,
+        save_pretrained,
+    )
 
-__all__ = ["Network", "Run", "RunFolder", "from_pretrained", "load_network", "load_run"]
+__all__ = [
+    "Network",
+    "Pretrained",
+    "Run",
+    "RunFolder",
+    "from_pretrained",
+    "load_network",
+    "load_pretrained",
+    "load_run",
+    "push_to_hub",
+    "save_pretrained",
+]
 
 __getattr__, __dir__ = lazy_members(
     __name__,
     {
         "Network": f"{__name__}.network",
+        "Pretrained": f"{__name__}.pretrained",
         "Run": f"{__name__}.load",
         "RunFolder": f"{__name__}.folder",
         "from_pretrained": f"{__name__}.pretrained",
         "load_network": f"{__name__}.network",
+        "load_pretrained": f"{__name__}.pretrained",
         "load_run": f"{__name__}.load",
+        "push_to_hub": f"{__name__}.pretrained",
+        "save_pretrained": f"{__name__}.pretrained",
     },
 )

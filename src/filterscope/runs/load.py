@@ -19,6 +19,7 @@ from filterscope.models import create_model
 from filterscope.parts import PartTemplateNetwork
 from filterscope.parts.settings import TemplateSettings
 from filterscope.runs.folder import Row, RunFolder
+from filterscope.runs.hub import HUB, local_folder
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def load_run(path: str | Path) -> Run:
 
     Args:
         path: The folder that ``filterscope train --out`` wrote. An interrupted run is read from
-            its checkpoint.
+            its checkpoint. ``"hub:owner/name"`` fetches a run that `push_to_hub` published.
 
     Returns:
         The run, its network in eval mode on CPU.
@@ -123,6 +124,7 @@ def load_run(path: str | Path) -> Run:
     Raises:
         FileNotFoundError: The folder is no run folder, or no epoch of it was finished.
         ValueError: A damaged file, or weights that do not fit the recorded architecture.
+        ConnectionError: The Hub did not give it.
 
     Examples:
         >>> import tempfile
@@ -132,7 +134,7 @@ def load_run(path: str | Path) -> Run:
         >>> run.model(run.dataset().test.raw(0)[None].float()).shape
         torch.Size([1, 10])
     """
-    folder = RunFolder(Path(path))
+    folder = RunFolder(Path(path) if not str(path).startswith(HUB) else local_folder(path))
     config = folder.read_config()
     described = folder.read_json(folder.classes)
     if described is None:
