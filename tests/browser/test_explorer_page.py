@@ -263,10 +263,14 @@ def test_a_link_reproduces_the_view(open_page: Open) -> None:
 @pytest.mark.parametrize(
     "fragment",
     ["#network=none", "#image=gone", "#row=99999&column=-1&side=output", "#zoom=NaN&x=1e999&y=a",
-     "#%E0%A4%A&row=1.5", "#network=resnet20&label=99999", "#lens=7&show=<b>&tone=[]"],
+     "#%E0%A4%A&row=1.5", "#network=resnet20&label=99999", "#lens=7&show=<b>&tone=[]",
+     "#network=resnet20&label=-1", "#side=constructor&row=1&column=1"],
 )  # fmt: skip
 def test_a_broken_link_shows_something(open_page: Open, fragment: str) -> None:
     page = open_page(fragment)
+    if "resnet20" in fragment:
+        expect(page.locator("[data-list=parts] li").first).to_contain_text("the image")
+    expect(page.get_by_role("alert")).to_be_hidden()
     assert pixels(page, "input")[..., :3].std() > 2
 
 
@@ -290,6 +294,103 @@ def test_an_error_is_shown_and_the_page_goes_on(open_page: Open) -> None:
     page.locator("#network").select_option("bicubic")
     page.wait_for_selector("body[data-state=ready]")
     expect(error).to_be_hidden()
+
+
+def test_nothing_stays_of_a_network_when_another_cannot_be_opened(open_page: Open) -> None:
+    page = open_page("#network=resnet20")
+    expect(page.locator("[data-list=votes] li").first).to_be_visible()
+    page.locator("#network").select_option("raises")
+    expect(page.get_by_role("alert")).to_contain_text("the network <b>broke</b>")
+    expect(page.locator("figure, section")).to_have_count(0)
+    page.get_by_role("button", name="Zoom in").click()
+    page.locator("#tone").select_option("root")
+    page.get_by_role("button", name="Save PNG").click()
+    expect(page.locator("#notice")).to_contain_text("no picture yet")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator("#notice")).to_contain_text("no view yet")
+    page.locator("#network").select_option("espcn")
+    page.wait_for_selector("body[data-state=ready]")
+    expect(page.locator("figure")).to_have_count(4)
+    hover(page, "input", 0.1, 0.1)
+    ready(page, "input 3 3")
+
+
+def test_a_pointer_that_moves_while_another_network_opens_asks_nothing(open_page: Open) -> None:
+    page = open_page()
+    page.evaluate(
+        """() => { const canvas = document.querySelector("[data-pane=output] canvas");
+        const box = canvas.getBoundingClientRect(), network = document.getElementById("network");
+        network.value = "bicubic"; network.dispatchEvent(new Event("change"));
+        canvas.dispatchEvent(new PointerEvent("pointermove", { pointerType: "mouse",
+          clientX: box.right - 2, clientY: box.bottom - 2 })); }"""
+    )
+    ready(page, "input 16 16")
+    asked = page.evaluate(
+        "performance.getEntriesByType('resource').map((one) => one.name).filter("
+        "(name) => name.includes('/api/probe') && name.includes('network=bicubic'))"
+    )
+    assert len(asked) == 1
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_what_an_error_said_goes_when_the_next_answer_comes(open_page: Open) -> None:
+    page = open_page()
+    page.route("**/api/probe?*", lambda route: route.abort(), times=1)
+    hover(page, "input", 0.1, 0.1)
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    hover(page, "input", 0.9, 0.9)
+    ready(page, "input 28 28")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_filters_of_the_picture_before_are_not_shown(open_page: Open) -> None:
+    page = open_page("#network=resnet20")
+    expect(page.locator("[data-list=votes] li").first).to_be_visible()
+    assert pixels(page, "votes")[..., 3].min() == 255
+    page.route("**/api/votes?*", lambda route: None)  # never answered
+    page.locator("#image").select_option(label="wide")
+    expect(page.locator("[data-says=votes]")).to_have_text("being computed")
+    page.wait_for_selector("body[data-state=ready]")
+    assert pixels(page, "votes")[..., 3].max() == 0
+    assert value(page, "votes") == ""
+
+
+def test_nothing_fails_before_the_server_answers(open_page: Open) -> None:
+    page = open_page(ready=False)
+    page.route("**/api/state?*", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("is it still running?")
+    for name in ("Zoom in", "Zoom out", "Whole", "Save PNG", "Copy link"):
+        page.get_by_role("button", name=name).click()
+    upload = {"name": "a.png", "mimeType": "image/png", "buffer": b"x"}
+    page.locator("#file").set_input_files(upload)
+    expect(page.get_by_role("alert")).to_contain_text("does not answer yet")
+    page.unroute("**/api/state?*")
+    page.evaluate("location.hash = 'network=bicubic'")
+    page.wait_for_selector("body[data-state=ready]")
+    assert page.locator("#network").input_value() == "bicubic"
+
+
+@pytest.mark.parametrize("size", [(20, 400), (400, 20)])
+def test_long_pictures_are_seen_whole(
+    open_page: Open, size: tuple[int, int], tmp_path: Path
+) -> None:
+    page = open_page()
+    file = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 30)).save(file, "PNG")
+    upload = {"name": "long.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    page.locator("#file").set_input_files(upload)
+    middle = [max(1, round(side * 128 / 400)) // 2 for side in reversed(size)]
+    ready(page, f"input {middle[0]} {middle[1]}")
+    box = canvas(page, "input").bounding_box()
+    assert box["height"] <= 0.81 * 860
+    hover(page, "input", 0.5, 0.27)
+    ready(page, f"input {int(0.27 * 2 * middle[0])} {middle[1]}")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save PNG").click()
+    waiting.value.save_as(tmp_path / "saved.png")
+    with Image.open(tmp_path / "saved.png") as image:
+        assert max(image.size) < 2400
 
 
 def test_a_server_that_is_gone_is_told(open_page: Open, explorer: Any) -> None:

@@ -25,6 +25,7 @@ export class LabelsView {
   open({ header, pictures }) {
     Object.assign(this, { header, pictures, filters: null, label: null, votes: null });
     this.sizes = { input: [pictures.input.rows, pictures.input.columns] };
+    for (const name of ["row", "discussion", "votes"]) this.panes[name].clear();
     this.#lists();
   }
 
@@ -101,6 +102,7 @@ export class LabelsView {
     this.side.replaceChildren(...sections);
     this.side.querySelector("[data-says=scores]").textContent = "choose the label that is looked at";
     this.side.querySelector("[data-says=effects]").textContent = "what this pixel paints: its part in each score, for a value of one";
+    this.side.querySelector("[data-says=votes]").textContent = "being computed";
     const most = Math.max(...this.header.scores.map((one) => Math.abs(one.score)));
     this.side.querySelector("[data-list=scores]").replaceChildren(...this.header.scores.map((one) => {
       const button = element("button", { type: "button", className: "bar", onclick: () => this.on.label(one.label) },

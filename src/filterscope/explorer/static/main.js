@@ -11,7 +11,7 @@ import { Viewport } from "./viewport.js";
 const byId = (id) => document.getElementById(id);
 const viewport = new Viewport();
 const settings = { colour: "white", show: "sum", tone: "linear", lens: 1, part: "output" };
-const page = { networks: [], images: [], limits: {}, network: null, image: null, view: null, probe: null, held: false, label: null, started: 0, byKeys: false };
+const page = { networks: [], images: [], limits: {}, network: null, image: null, view: null, probe: null, held: false, label: null, started: 0, byKeys: false, isOpen: false, failed: null };
 
 /* messages */
 
@@ -24,6 +24,7 @@ for (const id of ["error", "notice"]) byId(id).querySelector("button").onclick =
 
 function fail(error) {
   document.body.dataset.state = "error";
+  page.failed = null;
   setBusy(false);
   if (error.kind === "token") {
     byId("token").hidden = false;
@@ -39,15 +40,28 @@ function setBusy(isBusy) {
 
 /* what is asked */
 
-const opening = new Latest(askOpen, opened, fail);
-const probing = new Latest(askProbe, probed, fail);
-const labelling = new Latest(askLabel, (answer) => page.view.showLabel?.(answer), fail);
-const voting = new Latest(askVotes, (answer) => page.view.showVotes?.(answer), fail);
+/** Asks for the latest wish; an answer takes back what was said when the one before it failed. */
+function asking(ask, show, failed = fail) {
+  const latest = new Latest(ask, (answer, asked) => {
+    if (page.failed === latest) tell("error", "");
+    show(answer, asked);
+  }, (error) => {
+    failed(error);
+    page.failed = latest;
+  });
+  return latest;
+}
+
+const opening = asking(askOpen, opened, closed);
+const probing = asking(askProbe, probed);
+const labelling = asking(askLabel, (answer) => page.view.showLabel?.(answer));
+const voting = asking(askVotes, (answer) => page.view.showVotes?.(answer));
 const place = () => ({ network: page.network.id, image: page.image.id });
 
 function open(wish = {}) {
   for (const asked of [probing, labelling, voting]) asked.drop();
   page.wish = wish;
+  page.isOpen = false;
   document.body.dataset.state = "opening";
   setBusy(true);
   byId("network").value = page.network.id;
@@ -57,22 +71,32 @@ function open(wish = {}) {
   opening.want(place());
 }
 
+/** Nothing may stay on the page that belongs to another network or picture than it names. */
+function closed(error) {
+  page.view = page.probe = page.label = null;
+  setHeld(false);
+  for (const id of ["panes", "side"]) byId(id).replaceChildren();
+  fail(error);
+}
+
 function opened(answer) {
   tell("error", "");
+  page.isOpen = true;
   const isNew = page.view?.kind !== page.network.kind;
   if (isNew) makeView();
   page.view.classes = page.network.classes;
   page.view.open(answer);
-  const { wish, view } = page, [rows, columns] = view.sizes[wish.side] ?? view.sizes.input;
+  const { wish, view } = page, side = wish.side === "output" && view.sizes.output ? "output" : "input";
+  const [rows, columns] = view.sizes[side];
   const fits = Number.isInteger(wish.row) && Number.isInteger(wish.column) && wish.row >= 0 && wish.column >= 0 && wish.row < rows && wish.column < columns;
-  page.probe = fits ? { side: view.sizes[wish.side] ? wish.side : "input", row: wish.row, column: wish.column } : { side: "input", row: view.sizes.input[0] >> 1, column: view.sizes.input[1] >> 1 };
-  setHeld(fits && wish.row !== undefined && !wish.keep);
-  if (wish.lens === undefined && !wish.keep) settings.lens = view.usualLens;
+  page.probe = fits ? { side, row: wish.row, column: wish.column } : { side: "input", row: view.sizes.input[0] >> 1, column: view.sizes.input[1] >> 1 };
+  setHeld(fits);
+  if (wish.lens === undefined) settings.lens = view.usualLens;
   fillControls(answer.header);
   view.drawBase();
   askForProbe();
   if (page.network.kind === "labels") {
-    choose(Number.isInteger(wish.label) && wish.label < answer.header.outputs ? wish.label : answer.header.scores[0].label);
+    choose(Number.isInteger(wish.label) && wish.label >= 0 && wish.label < answer.header.outputs ? wish.label : answer.header.scores[0].label);
     voting.want(place());
   } else {
     page.label = null;
@@ -91,6 +115,7 @@ function askForProbe() {
 function probed(answer, asked) {
   page.view.filters = answer;
   requestAnimationFrame(() => {
+    if (!page.isOpen || page.view.filters !== answer) return; // another one is being opened
     page.view.drawFilters(page.probe);
     page.view.mark(page.probe, page.held);
     const isLatest = asked.row === page.probe.row && asked.column === page.probe.column && asked.side === page.probe.side;
@@ -149,7 +174,7 @@ const on = {
 
 function moveTo(side, row, column) {
   const { probe } = page;
-  if (!probe || (probe.side === side && probe.row === row && probe.column === column)) return;
+  if (!page.isOpen || (probe.side === side && probe.row === row && probe.column === column)) return;
   page.probe = { side, row, column };
   askForProbe();
 }
@@ -161,6 +186,7 @@ function setHeld(isHeld) {
 }
 
 function zoom(factor) {
+  if (!page.isOpen) return;
   const { side, row, column } = page.probe, [rows, columns] = page.view.sizes[side];
   viewport.zoomAt((column + 0.5) / columns, (row + 0.5) / rows, factor);
 }
@@ -208,7 +234,7 @@ for (const name of ["colour", "show", "tone", "lens", "part"]) byId(name).onchan
   settings[name] = name === "lens" ? Number(target.value) : target.value;
   if (name === "colour") {
     settings.show = byId("show").value = target.value === "block" ? "rgb" : "sum";
-    askForProbe();
+    if (page.isOpen) askForProbe();
   }
   redraw();
   remember();
@@ -239,6 +265,7 @@ document.addEventListener("drop", (event) => {
 
 async function send(file) {
   try {
+    if (!page.network) throw new Error("the explorer does not answer yet; load the page again");
     if (file.size > page.limits.upload_bytes) throw new Error(`the file is larger than the ${page.limits.upload_bytes / 2 ** 20} MB that are allowed`);
     page.image = await upload(file);
   } catch (error) {
@@ -252,6 +279,7 @@ async function send(file) {
 }
 
 byId("link").onclick = async () => {
+  if (!page.isOpen) return tell("notice", "There is no view yet that a link could hold.");
   remember(true);
   const said = page.image.uploaded ? "Link copied. The uploaded picture is not in it: whoever opens it sees another picture." : "Link copied: it opens this view.";
   try {
@@ -262,6 +290,7 @@ byId("link").onclick = async () => {
   }
 };
 byId("save").onclick = async () => {
+  if (!page.isOpen) return tell("notice", "There is no picture yet that could be saved.");
   const { probe } = page;
   try {
     const line = `${page.image.name}, ${probe.side} row ${probe.row}, column ${probe.column}${page.label === null ? "" : `, label ${page.network.classes[page.label]}`}`;
@@ -300,7 +329,8 @@ function follow(wish) {
 addEventListener("hashchange", () => {
   const { wish, token } = readLink();
   if (token) keepToken(token);
-  follow(wish);
+  if (page.network) follow(wish);
+  else start();
 });
 
 /* start */

@@ -45,10 +45,19 @@ export class Pane {
     return seenPart(this.viewport, this.lens, this.point);
   }
 
+  /** Show nothing, until there is something. */
+  clear() {
+    this.drawing = null;
+    this.value.textContent = "";
+    this.figure.querySelector(".scale").hidden = true;
+    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
   draw() {
     const { drawing, canvas } = this;
     if (!drawing) return;
     const { picture } = drawing;
+    canvas.style.setProperty("--ratio", picture.columns / picture.rows);
     const width = Math.round(canvas.clientWidth * devicePixelRatio);
     const height = Math.round((width * picture.rows) / picture.columns);
     if (!width) return;

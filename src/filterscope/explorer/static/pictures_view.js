@@ -23,6 +23,7 @@ export class PicturesView {
     const { input, output } = pictures;
     this.sizes = { input: [input.rows, input.columns], output: [output.rows, output.columns] };
     this.panes.output.say(`|r| is ${(100 * header.residual_share).toPrecision(2)} % of |y|`);
+    for (const name of ["row", "column"]) this.panes[name].clear();
     this.usualLens = output.columns > input.columns ? 4 : 1;
   }
 

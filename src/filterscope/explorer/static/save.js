@@ -2,13 +2,14 @@
 import { css, signedColour, signedText, theme, toned } from "./colours.js";
 import { paint } from "./pane.js";
 
-const SIDE = 480, GAP = 24, TOP = 64, TEXT = 30, SCALE = 44;
+const SIDE = 480, GAP = 24, TOP = 64, TEXT = 30, SCALE = 44, MOST = 960;
 
 /** A canvas with the panes side by side. */
 export function drawSheet(panes, { title, line, tone }) {
   const shown = panes.filter((pane) => pane.drawing), colours = theme(), ink = css(colours.ink);
-  const ratio = Math.max(...shown.map(({ drawing }) => drawing.picture.rows / drawing.picture.columns));
-  const across = 2, down = Math.ceil(shown.length / across), high = Math.round(SIDE * ratio);
+  const width = ({ rows, columns }) => Math.max(8, Math.round(Math.min(SIDE, (MOST * columns) / rows)));
+  const height = (picture) => Math.round((width(picture) * picture.rows) / picture.columns);
+  const across = 2, down = Math.ceil(shown.length / across), high = Math.max(...shown.map(({ drawing }) => height(drawing.picture)));
   const canvas = document.createElement("canvas");
   canvas.width = GAP + across * (SIDE + GAP);
   canvas.height = TOP + down * (TEXT + high + SCALE) + GAP;
@@ -25,8 +26,7 @@ export function drawSheet(panes, { title, line, tone }) {
   shown.forEach((pane, i) => {
     const x = GAP + (i % across) * (SIDE + GAP), y = TOP + Math.floor(i / across) * (TEXT + high + SCALE);
     write(pane.title, x, y + 20, "600 16px");
-    const { rows, columns } = pane.drawing.picture;
-    const box = { x, y: y + TEXT, width: SIDE, height: Math.round((SIDE * rows) / columns) };
+    const box = { x, y: y + TEXT, width: width(pane.drawing.picture), height: height(pane.drawing.picture) };
     paint(context, pane.drawing, pane.part, box, pane.marks);
     if (pane.drawing.scale !== null) {
       for (let k = 0; k < SIDE; k++) {
