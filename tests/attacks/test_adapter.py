@@ -180,6 +180,7 @@ def test_zero_gradients_are_told() -> None:
         found = attack(name, Sure(), images, torch.zeros(4).long(), **own)
         assert found.notes[0].startswith("the gradient is zero at the first step on 3 of 4 images")
         assert torch.equal(found.images[[0, 2, 3]], images[[0, 2, 3]])
+        assert (found.zero_gradients, found.broken_gradients) == (3, 0)
     assert found.notes[-1] == "the attack succeeds on none of 4 images"
     assert found.success_rate == 0
 
@@ -201,6 +202,7 @@ def test_gradients_that_are_no_numbers_are_told_and_taken_as_zero() -> None:
         assert bool(torch.isfinite(found.images).all())
         if name != "cw":  # which begins a little beside the end of the range
             assert "not finite at some step on 1 of 4 images" in found.notes[0]
+            assert (found.zero_gradients, found.broken_gradients) == (0, 1)
     same = attack("fgsm", Broken(), images, labels).images[2, 0, 0, 1]
     assert float(same) == 0
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from tests.attacks.small_networks import build, prepare
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from filterscope.attacks import ATTACK_PRESETS, attack, list_attacks, random_targets
 
@@ -49,6 +50,29 @@ def test_an_image_s_result_depends_on_no_neighbour(network, pictures, classes, n
         assert torch.equal(every.images[i], fewer.images[i])
         assert every.queries[i] == fewer.queries[i]
     assert fewer.excluded.tolist() == [False, True, False, False]
+
+
+class Casts(TorchDispatchMode):
+    """Refuses double precision, which some accelerators lack, but for casts and NumPy's arrays."""
+
+    allowed = (torch.ops.aten._to_copy.default, torch.ops.aten.lift_fresh.default)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        tensors = [x for x in (*args, made) if isinstance(x, Tensor)]
+        if func not in self.allowed:
+            assert not any(x.dtype == torch.float64 for x in tensors), func
+        return made
+
+
+@EVERY
+def test_nothing_is_computed_in_double_precision(pictures, name) -> None:
+    model, images = build(5).float(), pictures.float()
+    labels = model(images.clone()).argmax(1)
+    model.asked.clear()
+    with Casts():
+        attack(name, model, images, labels, **FAST.get(name, {}))
+    assert len(model.asked) > len(images)
 
 
 @EVERY

@@ -106,7 +106,7 @@ def pgd(
     attempt = begin(model, images, labels, normalize, targets, seed, batch_size)
     generator = torch.Generator().manual_seed(seed)
     start = torch.rand(images.shape, generator=generator) * (2 * epsilon) - epsilon
-    foolbox = _foolbox()
+    foolbox = require_foolbox()
 
     def run(network: Any, pixels: Tensor, criterion: Any, numbers: Tensor) -> Tensor:
         descent = foolbox.attacks.LinfPGD(
@@ -173,7 +173,7 @@ def cw(
         check_number(name, value, 1e-12)
     check_number("confidence", confidence, 0)
     attempt = begin(model, images, labels, normalize, targets, seed, batch_size)
-    search = _foolbox().attacks.L2CarliniWagnerAttack(
+    search = require_foolbox().attacks.L2CarliniWagnerAttack(
         binary_search_steps=binary_search_steps, steps=steps, stepsize=step_size,
         confidence=confidence, initial_const=initial_const, abort_early=abort_early,
     )  # fmt: skip
@@ -226,7 +226,7 @@ class Watched(nn.Module):
 
 def _descend(attempt: Attempt, run: Run, *, keeps_failures: bool) -> Attacked:
     """Run an attack of foolbox on the images in batches, and judge what it gives."""
-    foolbox, model = _foolbox(), attempt.classifier.model
+    foolbox, model = require_foolbox(), attempt.classifier.model
     active, labels, targets = attempt.active, attempt.labels, attempt.targets
     still, broken = 0, 0
     with torch.inference_mode(False), evaluating(model, grad=True), _frozen(model):
@@ -250,22 +250,7 @@ def _descend(attempt: Attempt, run: Run, *, keeps_failures: bool) -> Attacked:
         success[active] = attempt.reached(attempt.classifier.scores(changed[active]), active)
     if not keeps_failures:
         changed[~success] = attempt.images[~success]
-    return attempt.result(changed, success, queries, _masked(still, broken, len(active)))
-
-
-def _masked(still: int, broken: int, count: int) -> list[str]:
-    notes = []
-    if still:
-        notes.append(
-            f"the gradient is zero at the first step on {still} of {count} images: the network may "
-            "hide it, or be sure to rounding"
-        )
-    if broken:
-        notes.append(
-            f"the gradient is not finite at some step on {broken} of {count} images; such values "
-            "are taken as zero"
-        )
-    return notes
+    return attempt.result(changed, success, queries, still, broken)
 
 
 @contextmanager
@@ -281,7 +266,12 @@ def _frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _foolbox() -> ModuleType:
+def require_foolbox() -> ModuleType:
+    """Import foolbox.
+
+    Raises:
+        ModuleNotFoundError: It is not installed; the message says how to.
+    """
     try:
         import foolbox
     except ModuleNotFoundError as error:

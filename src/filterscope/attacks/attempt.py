@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from filterscope.attacks.arguments import check_classes, check_images, check_number, check_range
-from filterscope.attacks.result import Attacked
+from filterscope.attacks.result import Attacked, counted_notes
 from filterscope.core.answers import class_scores
 from filterscope.core.contexts import evaluating
 
@@ -143,16 +143,16 @@ class Attempt:
         return chances if self.targets is None else -chances
 
     def result(
-        self, images: Tensor, success: Tensor, queries: Tensor, notes: Sequence[str] = ()
+        self, images: Tensor, success: Tensor, queries: Tensor, zero: int = 0, broken: int = 0
     ) -> Attacked:
-        """Put together what came of it."""
+        """Put together what came of it; see `Attacked` for gradients `zero` and `broken`."""
         count, out = len(self.images), int(self.excluded.sum())
-        told = list(notes)
-        if out:
-            told.insert(0, f"{out} of {count} images are misclassified before and left out")
+        told = counted_notes(count, out, zero, broken)
         if out < count and not bool(success.any()):
             told.append(f"the attack succeeds on none of {count - out} images")
-        return Attacked(images, success, queries, self.excluded, self.targets, tuple(told))
+        return Attacked(
+            images, success, queries, self.excluded, self.targets, tuple(told), zero, broken
+        )
 
 
 def begin(

@@ -152,10 +152,13 @@ class _Evolution:
     def ask(self, candidates: dict[int, Genes]) -> dict[int, NDArray[np.float64]]:
         """Ask for a generation of the active images, and end those that a candidate turned."""
         device, width = self.changed.device, self.changed.shape[3]
-        together = torch.from_numpy(np.stack(list(candidates.values()))).to(device)
+        together = np.stack(list(candidates.values()))
         images, population, _ = together.shape
-        rows, columns = together[:, :, 0].long(), together[:, :, 1].long()
-        places, colours = (rows * width + columns).flatten(), together[:, :, 2:].flatten(0, 1)
+        pixels = together[:, :, :2].astype(np.int64) @ (width, 1)
+        places = torch.from_numpy(pixels.flatten()).to(device)
+        # cast first: some accelerators know no double precision
+        colours = torch.from_numpy(together[:, :, 2:]).to(self.changed.dtype).to(device)
+        colours = colours.flatten(0, 1)
         owners = self.active.repeat_interleave(population)
 
         def make(part: slice) -> Tensor:
@@ -172,5 +175,5 @@ class _Evolution:
         self.queries[self.active] += population
         self.success[self.active] = found
         self.active = self.active[~found]
-        given = resistances.double().cpu().numpy()
+        given = resistances.cpu().double().numpy()
         return dict(zip(candidates, given, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from torch import Tensor, nn
@@ -111,15 +111,9 @@ def attack(
         >>> attacked.images.shape, bool((attacked.queries <= 4).all())
         (torch.Size([4, 3, 2, 2]), True)
     """
-    if name not in _ATTACKS:
-        raise unknown_name("attack", name, list_attacks())
-    module, member = _ATTACKS[name]
-    function = getattr(importlib.import_module(f"{__package__}.{module}"), member)
-    known = [key for key in inspect.signature(function).parameters if key not in _COMMON]
-    for setting in settings:
-        if setting not in known:
-            raise TypeError(f"{name} has no setting `{setting}`; it has {', '.join(known)}")
-    attacked: Attacked = function(
+    function = _function(name)
+    _check_settings(name, function, settings)
+    return function(
         model,
         images,
         labels,
@@ -128,7 +122,45 @@ def attack(
         seed=seed,
         **{**_preset(preset, name), **settings},
     )
-    return attacked
+
+
+def check_attack(name: str) -> None:
+    """Refuse an attack that cannot be made here, before anything is spent on another.
+
+    Args:
+        name: One of `list_attacks`.
+
+    Raises:
+        ModuleNotFoundError: An attack along the gradient without foolbox.
+        ValueError: An unknown name.
+
+    Examples:
+        >>> check_attack("single-pixel")
+    """
+    _function(name)
+    if _ATTACKS[name][0] == "adapter":
+        _module("adapter").require_foolbox()
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__package__}.{name}")
+
+
+def _function(name: str) -> Callable[..., Attacked]:
+    if name not in _ATTACKS:
+        raise unknown_name("attack", name, list_attacks())
+    module, member = _ATTACKS[name]
+    function: Callable[..., Attacked] = getattr(_module(module), member)
+    return function
+
+
+def _check_settings(
+    name: str, function: Callable[..., Attacked], settings: Mapping[str, Any]
+) -> None:
+    known = [key for key in inspect.signature(function).parameters if key not in _COMMON]
+    for setting in settings:
+        if setting not in known:
+            raise TypeError(f"{name} has no setting `{setting}`; it has {', '.join(known)}")
 
 
 def _preset(preset: str | None, name: str) -> Mapping[str, float]:

@@ -25,6 +25,8 @@ class Attacked:
         targets: The class that each answer was to become, (N,), or None.
         notes: What to know before trusting the numbers: images left out, gradients that are zero or
             not finite, attacks that found nothing. For people, in sentences.
+        zero_gradients: Images whose gradient was zero at the first step along it.
+        broken_gradients: Images whose gradient was not finite at some step.
 
     Examples:
         >>> import torch
@@ -40,6 +42,8 @@ class Attacked:
     excluded: Tensor
     targets: Tensor | None = None
     notes: tuple[str, ...] = ()
+    zero_gradients: int = 0
+    broken_gradients: int = 0
 
     @property
     def attempted(self) -> int:
@@ -50,3 +54,35 @@ class Attacked:
     def success_rate(self) -> float:
         """Share of the attacked images that succeeded; NaN if none was attacked."""
         return int(self.success.sum()) / self.attempted if self.attempted else float("nan")
+
+
+def counted_notes(count: int, excluded: int, zero: int, broken: int) -> list[str]:
+    """Say which images an attack could not try, or only with gradients that tell little.
+
+    Args:
+        count: Of all images.
+        excluded: Misclassified before.
+        zero: With a gradient of zero at the first step.
+        broken: With a gradient that is not finite.
+
+    Returns:
+        A sentence for each number that is not 0.
+
+    Examples:
+        >>> counted_notes(10, 2, 0, 0)
+        ['2 of 10 images are misclassified before and left out']
+    """
+    left, notes = count - excluded, []
+    if excluded:
+        notes.append(f"{excluded} of {count} images are misclassified before and left out")
+    if zero:
+        notes.append(
+            f"the gradient is zero at the first step on {zero} of {left} images: the network may "
+            "hide it, or be sure to rounding"
+        )
+    if broken:
+        notes.append(
+            f"the gradient is not finite at some step on {broken} of {left} images; such values "
+            "are taken as zero"
+        )
+    return notes
