@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from filterscope.core.names import unknown_name
+
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and after SIGTERM, as shells count them."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, as clusters send it when the time is over."""
 
 
 def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
@@ -16,22 +29,52 @@ def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
     if verb not in verbs:
         return _fail("filterscope", unknown_name("verb", verb, verbs, "filterscope --help"))
     name = "listing" if verb == "list" else verb.replace("-", "_")
-    module = importlib.import_module(f"filterscope.cli.{name}")
     with warnings.catch_warnings():
         if "FILTERSCOPE_TRACEBACK" not in os.environ:
             warnings.simplefilter("ignore")
             warnings.filterwarnings("always", module="filterscope")
             warnings.showwarning = _note
         try:
-            code: int | None = module.run(words)
+            with terminated_in_order():
+                code: int | None = importlib.import_module(f"filterscope.cli.{name}").run(words)
             return code or 0
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             print("\nstopped", file=sys.stderr)
-            return 130
+            return exit_code(stop)
         except (ValueError, TypeError, OSError, ImportError) as error:
             if "FILTERSCOPE_TRACEBACK" in os.environ:
                 raise
             return _fail(f"filterscope {verb}", error)
+
+
+def exit_code(stop: KeyboardInterrupt) -> int:
+    """The exit code of a verb that was stopped; ends the processes that a SIGTERM left alone."""
+    if not isinstance(stop, Terminated):
+        return INTERRUPTED
+    for process in multiprocessing.active_children():  # Ctrl-C reaches them, SIGTERM does not
+        process.terminate()
+    return TERMINATED
+
+
+@contextmanager
+def terminated_in_order() -> Iterator[None]:
+    """Let SIGTERM end what runs inside as Ctrl-C does, by an exception, and put it back after."""
+    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+        yield
+        return
+    owner = os.getpid()
+
+    def end(number: int, frame: object) -> None:
+        if os.getpid() == owner:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)  # a process that loads images has nothing to tidy
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from filterscope.cli.parser import Parser
+from filterscope.cli.running import exit_code
 from filterscope.runs.identity import run_name
 from filterscope.training.presets import preset
 from filterscope.training.settings import TrainSettings
@@ -40,17 +41,19 @@ def run(words: Sequence[str]) -> int:
         {name: getattr(arguments, name) for name in TrainSettings().to_dict()}
     )
     out = Path(arguments.out or default_folder(settings))
-    if not arguments.resume:
-        from filterscope.runs.folder import RunFolder
+    from filterscope.runs.folder import RunFolder
 
+    if not arguments.resume:
         RunFolder(out).check_free(overwrite=arguments.overwrite)
     from filterscope.training.loop import train  # imports torch, which no error above waits for
 
     try:
         train(settings, out, resume=arguments.resume, overwrite=arguments.overwrite, progress=True)
-    except KeyboardInterrupt:
-        print(f"\nstopped; go on with: filterscope train --resume --out {out}")
-        return 130
+    except KeyboardInterrupt as stop:
+        begun = RunFolder(out).config.is_file()
+        go_on = f"go on with: filterscope train --resume --out {out}"
+        print(f"\nstopped; {go_on if begun else 'nothing was written yet'}")
+        return exit_code(stop)
     if arguments.evaluate:
         from filterscope.cli.evaluate import measure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import tempfile
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+_LEFT = ".tmp"
 
 
 @contextmanager
@@ -18,11 +21,16 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     Whatever happens in between (an exception, a kill, a full disk), `path` holds either what it
     held before or the whole new content.
 
+    A kill can leave the temporary file behind: see `remove_leftovers`.
+
     Args:
         path: The file to write; its folder must exist.
 
     Yields:
         A binary file to write into.
+
+    Raises:
+        OSError: The file cannot be written, with its name: a full disk, a folder without access.
 
     Examples:
         >>> import tempfile, pathlib
@@ -33,7 +41,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         'whole'
     """
     path = Path(path)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_LEFT, dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -42,10 +50,42 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
-        raise
+        failure = _failure(error)
+        if failure is None or failure.errno is None:
+            raise
+        raise type(failure)(failure.errno, failure.strerror, str(path)) from error
+
+
+def _failure(error: BaseException | None) -> OSError | None:
+    """What the system said, also where a writer such as PyTorch's raised its own error after it."""
+    while isinstance(error, RuntimeError):
+        error = error.__cause__ or error.__context__
+    return error if isinstance(error, OSError) else None
+
+
+def is_leftover(path: str | Path) -> bool:
+    """Whether a file is what a kill left of an unfinished `atomic_write`.
+
+    Examples:
+        >>> is_leftover("run/.last.ckpt.k3v_9x2a.tmp"), is_leftover("run/last.ckpt")
+        (True, False)
+    """
+    name = Path(path).name
+    return name.startswith(".") and name.endswith(_LEFT) and name.count(".") >= 3
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Delete what kills left of unfinished writes of a file; nobody may be writing it.
+
+    Args:
+        path: The file that was to be written; its folder may be missing.
+    """
+    path = Path(path)
+    for file in path.parent.glob(f".{glob.escape(path.name)}.*{_LEFT}"):
+        file.unlink(missing_ok=True)
 
 
 def _umask() -> int:

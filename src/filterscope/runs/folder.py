@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from filterscope.core.files import read_json, write_text
+from filterscope.core.files import is_leftover, read_json, remove_leftovers, write_text
 
 Row = dict[str, Any]
 
@@ -119,8 +119,13 @@ class RunFolder:
         return self.path / "detection.html"
 
     @property
+    def tensorboard(self) -> Path:
+        """A folder of event files for TensorBoard, where they were asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that a run may write."""
+        """Every file that a run may write, beside those for TensorBoard."""
         return (
             self.config,
             self.metrics,
@@ -153,7 +158,8 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file; name a folder for the run")
-        present = any(self.path.iterdir()) if self.path.exists() else False
+        held = self.path.iterdir() if self.path.exists() else ()
+        present = not all(is_leftover(file) for file in held)  # a run killed as it began
         if present and not self.config.exists():
             raise FileExistsError(f"{self.path} holds files that are no run's; name another folder")
         if present and not overwrite:
@@ -175,7 +181,19 @@ class RunFolder:
         # the settings go last: a folder with settings is a run's, whatever else is missing
         for file in reversed(self.files):
             file.unlink(missing_ok=True)
+        self.remove_events()
         self.path.mkdir(parents=True, exist_ok=True)
+        self.remove_leftovers()
+
+    def remove_leftovers(self) -> None:
+        """Delete what a killed run had half written; no other process may be writing here."""
+        for file in self.files:
+            remove_leftovers(file)
+
+    def remove_events(self) -> None:
+        """Delete the event files for TensorBoard; what else lies in their folder stays."""
+        for file in self.tensorboard.glob("events.out.tfevents.*"):
+            file.unlink(missing_ok=True)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the settings."""

@@ -16,6 +16,7 @@ from filterscope.data import ImageDataset, batches, class_weights, load_dataset,
 from filterscope.runs.folder import Row, RunFolder
 from filterscope.runs.load import dataset_arguments
 from filterscope.runs.processes import launch, make_fabric, quiet
+from filterscope.training.board import BoardReporter, board_module
 from filterscope.training.checkpoint import (
     refuse_other_settings,
     restore_checkpoint,
@@ -74,6 +75,7 @@ def train(
         FileNotFoundError: Nothing to resume, or data that is not there.
         ValueError: Settings, data or weights that do not fit.
         TrainingDivergedError: The loss is no longer finite.
+        ModuleNotFoundError: `tensorboard` without TensorBoard.
 
     Examples:
         >>> import tempfile
@@ -84,6 +86,8 @@ def train(
          'model.safetensors']
     """
     folder = RunFolder(Path(out))
+    if settings.tensorboard:
+        board_module()  # told before anything is loaded
     if resume:
         refuse_other_settings(folder.read_config(), settings)
     elif int(os.environ.get("RANK", "0")) == 0:  # under torchrun, one process makes the folder
@@ -115,15 +119,25 @@ def _train_process(
     quiet()
     dataset = dataset or load_dataset(**dataset_arguments(settings.to_dict()))
     loop = _Loop(fabric, settings, folder, dataset, resume=resume)
-    if fabric.is_global_zero and not resume:  # not before data and network are known to be good
-        folder.create(overwrite=overwrite)
-        folder.write_config(settings.to_dict())
+    if fabric.is_global_zero:  # not before data and network are known to be good
+        _begin(folder, settings, resume=resume, overwrite=overwrite)
     shown = progress and fabric.is_global_zero
     reporter: Reporter = ConsoleReporter(folder.path.name, settings.epochs) if shown else Silent()
+    if settings.tensorboard and fabric.is_global_zero:
+        reporter = BoardReporter(reporter, folder, loop.rows)
     with reporter:
         for note in (*dataset_notes(dataset), *loop.network.notes, *schedule_notes(settings)):
             reporter.note(note)
         loop.run(reporter)
+
+
+def _begin(folder: RunFolder, settings: TrainSettings, *, resume: bool, overwrite: bool) -> None:
+    """Make the folder ready for what is to be written."""
+    if resume:
+        folder.remove_leftovers()
+    else:
+        folder.create(overwrite=overwrite)
+        folder.write_config(settings.to_dict())
 
 
 class _Loop:
@@ -186,6 +200,8 @@ class _Loop:
         """Train the epochs that are left and write what a finished run holds."""
         if self.fabric.is_global_zero:
             write_description(self.folder, self.network, self.dataset, self.fabric, self.settings)
+            if self.rows:  # a kill between checkpoint and history leaves a row too few
+                self.folder.write_metrics(self.rows)
         for epoch in range(len(self.rows), self.settings.epochs):
             start = time.perf_counter()
             trained = self._train_epoch(epoch, reporter)
