@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         part_templates,
     )
     from filterscope.runs import (
+        export_onnx,
         from_pretrained,
         load_pretrained,
         load_run,
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "add_part_templates",
     "attacks",
+    "export_onnx",
     "fixed_gate",
     "from_pretrained",
     "gate_penalty",
@@ -60,6 +62,7 @@ __getattr__, __dir__ = lazy_members(
         "PartTemplateConv2d": f"{__name__}.parts.convolution",
         "add_part_templates": f"{__name__}.parts.surgery",
         "attacks": f"{__name__}.attacks",
+        "export_onnx": f"{__name__}.runs",
         "fixed_gate": f"{__name__}.gates.fixed",
         "from_pretrained": f"{__name__}.runs",
         "gate_penalty": f"{__name__}.gates.penalty",

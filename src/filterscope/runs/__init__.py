@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from filterscope.runs.folder import RunFolder
     from filterscope.runs.load import Run, load_run
     from filterscope.runs.network import Network, load_network
+    from filterscope.runs.onnx_export import export_onnx
     from filterscope.runs.pretrained import (
         Pretrained,
         from_pretrained,
@@ -25,6 +26,7 @@ __all__ = [
     "Pretrained",
     "Run",
     "RunFolder",
+    "export_onnx",
     "from_pretrained",
     "load_network",
     "load_pretrained",
@@ -40,6 +42,7 @@ __getattr__, __dir__ = lazy_members(
         "Pretrained": f"{__name__}.pretrained",
         "Run": f"{__name__}.load",
         "RunFolder": f"{__name__}.folder",
+        "export_onnx": f"{__name__}.onnx_export",
         "from_pretrained": f"{__name__}.pretrained",
         "load_network": f"{__name__}.network",
         "load_pretrained": f"{__name__}.pretrained",

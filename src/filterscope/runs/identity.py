@@ -9,8 +9,11 @@ from typing import Any
 
 # Settings that change where and how a run computes and what it notes, not what it trains.
 _CIRCUMSTANCES = frozenset(
-    {"device", "devices", "workers", "compile", "data_root", "download", "gradient_norms"}
-)
+    {
+        "device", "devices", "workers", "compile", "data_root", "download", "gradient_norms",
+        "tensorboard",
+    }
+)  # fmt: skip
 
 # Settings that standard training does not look at.
 _GATE_ONLY = frozenset(

@@ -9,14 +9,14 @@ import torch
 
 from filterscope.core.files import atomic_write
 from filterscope.core.pretrained import load_strictly
+from filterscope.runs.checkpoint import read_checkpoint
 from filterscope.runs.folder import Row
-from filterscope.runs.load import read_checkpoint
 from filterscope.training.network import Network
 from filterscope.training.optimizers import Optimizers
 from filterscope.training.settings import TrainSettings
 
 # Settings that may differ in a resumed run: none of them changes what is computed.
-FREE_TO_CHANGE = frozenset({"data_root", "download", "device", "workers", "compile"})
+FREE_TO_CHANGE = frozenset({"data_root", "download", "device", "workers", "compile", "tensorboard"})
 
 
 def write_checkpoint(
@@ -62,11 +62,14 @@ def restore_checkpoint(
     refuse_other_settings(state["settings"], settings)
     load_strictly(network.classifier, state["model"], str(file))
     if network.gate is not None:
-        load_strictly(network.gate, state["gate"], str(file))
+        load_strictly(network.gate, state["gate"] or {}, str(file))
     if network.parts is not None:
-        load_strictly(network.parts.templates, state["parts"], str(file))
+        load_strictly(network.parts.templates, state["parts"] or {}, str(file))
     for name, optimizer in optimizers.all():
-        optimizer.load_state_dict(state["optimizers"][name])
+        try:
+            optimizer.load_state_dict(state["optimizers"][name])
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{file} does not fit: the state of optimizer {name}") from error
     rows: list[Row] = state["rows"]
     return rows
 

@@ -102,6 +102,7 @@ class TrainSettings:
         devices: Processes (DDP), one a device.
         compile: Compile the network with torch.compile.
         workers: Processes that load images that do not fit in memory.
+        tensorboard: Write the history for TensorBoard, too, into the run's folder tensorboard.
 
     Raises:
         ValueError: A value out of its range; the message names the setting.
@@ -172,6 +173,7 @@ class TrainSettings:
     devices: int = 1
     compile: bool = False
     workers: int = 2
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
