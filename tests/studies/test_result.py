@@ -20,6 +20,7 @@ ENTRIES = (
     Entry("MIS", "standard", (0.11, NAN)),
     Entry("MIS", "gated", (0.16, 0.18), 0.1603),
     Entry("density", "gated", (0.1,), 0.1),
+    Entry("queries", "gated", (1000.0, 2000.0), kind="count"),
 )
 CLAIMS = (Claim("gated is higher", (0.1, 0.2, 0.3), 0.2), Claim("faster", (NAN,)))
 
@@ -68,6 +69,7 @@ def test_the_table_has_our_number_its_spread_and_the_papers(folder: Path) -> Non
     assert table["accuracy"] == ["92.00 % ± 2.00 (91.69 %)", "93.00 %"]
     assert table["MIS"] == ["undefined", "0.1700 ± 0.0141 (0.1603)"]
     assert table["density"] == ["-", "0.1000 (0.1000)"]
+    assert table["queries"] == ["-", "1500 ± 707"]
 
 
 def test_bars_within_a_cell_do_not_end_it(tmp_path: Path) -> None:

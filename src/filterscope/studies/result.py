@@ -183,13 +183,18 @@ def _cell(entry: Entry) -> str:
         published = "" if entry.published is None else f" ({100 * entry.published:.2f} %)"
     elif entry.kind == "count":
         shown = f"{entry.mean:.4g}"
-        spread = "" if entry.spread is None else f" ± {entry.spread:.2g}"
+        spread = "" if entry.spread is None else f" ± {_two_digits(entry.spread)}"
         published = "" if entry.published is None else f" ({entry.published:g})"
     else:
         shown = f"{entry.mean:.4f}"
         spread = "" if entry.spread is None else f" ± {entry.spread:.4f}"
         published = "" if entry.published is None else f" ({entry.published:.4f})"
     return shown + spread + published
+
+
+def _two_digits(value: float) -> str:
+    """Two digits that count, without an exponent: 0.71, 7.1, 71, 714."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _verdict_line(verdict: Verdict, data: str) -> str:
