@@ -33,6 +33,9 @@ def test_attacks_are_told_kept_and_shown(run: Path, capsys: pytest.CaptureFixtur
     page = (run / "attack.html").read_text()
     for word in ("under attack", "What the attacks reach", "test image", "votes", "fgsm: "):
         assert word in page
+    assert "All images" not in page, "those shown are no fair sample of those attacked"
+    assert "The pictures below together" in page
+    assert "fgsm with epsilon 0.1255" in page
     assert page.count("Which label each pixel votes for") == 2 * 3
     assert "http://" not in page.replace("http://www.w3.org", "")
 

@@ -19,6 +19,7 @@ def test_the_defaults_are_the_papers() -> None:
     assert attacks.options("local-search") == {"preset": "foolbox"}
     assert attacks.options("single-pixel") == {"preset": "foolbox", "max_pixels": 3}
     assert attacks.options("one-pixel-de") == {}
+    assert AttackSettings(generations=7).options("one-pixel-de") == {"generations": 7}
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ def test_the_defaults_are_the_papers() -> None:
         (AttackSettings, {"attacks": ("pgd", "pgd")}, "`attacks` must name attacks, each once"),
         (AttackSettings, {"images": 0}, "`images` must be at least 1, got 0"),
         (AttackSettings, {"rounds": 0}, "`rounds` must be at least 1"),
+        (AttackSettings, {"generations": 0}, "`generations` must be at least 1"),
         (AttackSettings, {"pictures": -1}, "`pictures` must be at least 0"),
         (AttackSettings, {"epsilon": "8/0"}, "`epsilon` must be a number or fraction"),
         (AttackSettings, {"epsilon": 8}, r"`epsilon` must lie in \(0, 1\], got 8"),

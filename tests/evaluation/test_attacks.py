@@ -1,13 +1,14 @@
 """Attacks on a run: which images, what is counted, what is kept."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from filterscope.attacks import attack, class_distances
-from filterscope.evaluation import AttackResult, AttackSettings, attack_run, class_spread
+from filterscope.attacks import Attacked, attack, class_distances
+from filterscope.evaluation import AttackResult, AttackSettings, attack_run, attacks, class_spread
 from filterscope.evaluation.attack_text import describe_attacks
 
 SETTINGS = AttackSettings(
@@ -54,6 +55,8 @@ def test_what_is_counted_is_what_the_network_says(attackable, result) -> None:
         assert outcome.success_rate == pytest.approx(float(turned.double().mean()))
         change = (images - clean)[turned]
         assert outcome.largest_change == pytest.approx(float(change.abs().max()))
+        queries = result.arrays[f"queries_{outcome.name}"][turned.numpy()]
+        assert outcome.median_queries == np.median(queries)
         assert outcome.total_queries == result.arrays[f"queries_{outcome.name}"].sum()
         pixels = (change != 0).any(1).flatten(1).sum(1).double().mean()
         assert outcome.mean_pixels == pytest.approx(float(pixels))
@@ -123,6 +126,45 @@ def test_an_attack_that_never_succeeds_and_fewer_images_are_told(attackable) -> 
     assert any("1000 images were asked for" in note for note in found.notes)
     assert any("succeeds on none" in note for note in outcome.notes)
     assert "0.0 %" in describe_attacks(found)
+
+
+def test_the_median_of_an_even_number_lies_between_the_middle_two(
+    attackable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = attackable
+
+    def known(name, model, images, labels, **options):
+        return Attacked(
+            images, torch.tensor([True, True, False]), torch.tensor([1, 4, 9]),
+            torch.zeros(3, dtype=torch.bool),
+        )  # fmt: skip
+
+    monkeypatch.setattr(attacks, "attack", known)
+    found = attack_run(run, replace(SETTINGS, attacks=("fgsm",), images=3), dataset=dataset)
+    assert found.outcomes[0].median_queries == 2.5
+
+
+def test_an_attack_that_cannot_be_made_is_told_before_any_is_made(
+    attackable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = attackable
+    lines: list[str] = []
+    settings = replace(SETTINGS, attacks=("single-pixel", "pgdd"), images=2)
+    with pytest.raises(ValueError, match="unknown attack 'pgdd'; near: pgd"):
+        attack_run(run, settings, dataset=dataset, tell=lines.append)
+    monkeypatch.setitem(sys.modules, "foolbox", None)
+    settings = replace(SETTINGS, attacks=("single-pixel", "pgd"), images=2)
+    with pytest.raises(ModuleNotFoundError, match="need foolbox"):
+        attack_run(run, settings, dataset=dataset, tell=lines.append)
+    assert lines == []
+
+
+def test_the_settings_of_each_attack_are_told(result) -> None:
+    shown = describe_attacks(result)
+    assert (
+        "untargeted, seed 0; fgsm with epsilon 0.1255; single-pixel with preset foolbox, max_"
+        in (shown)
+    )
 
 
 def test_the_network_is_left_as_it_was(attackable) -> None:

@@ -192,6 +192,69 @@ def test_fewer_images_than_asked_for_are_told(attackable) -> None:
     assert found.attack("fgsm").errors[500].num_train.max() <= 300
 
 
+def test_a_single_class_that_is_short_of_test_images_is_told(attackable) -> None:
+    run, dataset = attackable
+    counts = torch.bincount(dataset.test.labels[right(run, dataset.test)], minlength=10)
+    least, most = int(counts.min()), int(counts.max())
+    assert least < most
+    settings = replace(SETTINGS, attacks=("fgsm",), test_per_class=least + 1)
+    notes = detect_run(run, settings, dataset=dataset).notes
+    assert notes == (
+        f"{least + 1} test images of each class were asked for; classes have {least} to {most} "
+        "that are classified rightly",
+    )
+    settings = replace(settings, test_per_class=least)
+    assert detect_run(run, settings, dataset=dataset).notes == ()
+
+
+def test_misclassified_images_are_counted(attackable, found) -> None:
+    run, dataset = attackable
+    for name in ("train", "test"):
+        split = getattr(dataset, name)
+        assert found.settings[f"misclassified_{name}"] == int((~right(run, split)).sum())
+    told = f"left out: {found.settings['misclassified_train']} training and"
+    assert told in describe_detection({"run": found})
+
+
+def test_masked_gradients_are_counted_over_all_parts(
+    attackable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = attackable
+    monkeypatch.setattr(samples, "_AT_ONCE", 16)
+    monkeypatch.setattr(samples, "attack", masked)
+    found = detect_run(run, replace(SETTINGS, attacks=("fgsm",)), dataset=dataset)
+    for kind, key in (("training", "attacked_train"), ("test", "attacked_test")):
+        parts, images = -(-found.settings[key] // 16), found.settings[key]
+        assert parts > 2
+        (note,) = (n for n in found.attack("fgsm").notes if n.startswith(f"{kind} images: "))
+        assert f"zero at the first step on {2 * parts} of {images} images" in note
+    assert "gradient is zero" in describe_detection({"run": found})
+
+
+def masked(name, model, images, labels, **options):
+    made = attack(name, model, images, labels, **options)
+    note = f"the gradient is zero at the first step on 2 of {len(images)} images: hidden"
+    return replace(made, zero_gradients=2, notes=(note,))
+
+
+def test_without_targets_the_target_class_is_another_answer(
+    attackable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = attackable
+    seen = []
+
+    def watched(features, classes, means, layers):
+        seen.append(classes)
+        return class_cosines(features, classes, means, layers)
+
+    monkeypatch.setattr(detection, "class_cosines", watched)
+    settings = replace(SETTINGS, attacks=("fgsm",), targeted=False, epsilon="4/255")
+    one = detect_run(run, settings, dataset=dataset).attack("fgsm")
+    assert 0 < one.success_rate < 1
+    labels, targets = seen[:2]
+    assert not bool((labels == targets).any())
+
+
 def test_it_is_kept_and_read_again(found, tmp_path) -> None:
     found.save(tmp_path)
     again = Detection.load(tmp_path)

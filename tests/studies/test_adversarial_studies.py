@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from filterscope.studies.targets import CSG_TABLE_3, CSG_TABLE_4
 from filterscope.studies.verdict import judge
 
 SMOKE = StudySettings("smoke", device="cpu")
+_SMOKE_TABLE_3 = {**csg_table3._SETTINGS["smoke"], "device": "cpu"}
 
 
 def trained(dataset: ImageDataset, seed: int, path: Path) -> Run:
@@ -107,6 +109,12 @@ def test_what_was_done_is_not_done_again_and_what_others_did_is_kept(
         patch.setattr(adversarial, "attack_run", None)
         again = csg_table4.analyse(evidence, SMOKE)
     assert repr(again.entries) == repr(before.entries)  # NaN does not equal itself
+    with monkeypatch.context() as patch, pytest.raises(TypeError, match="not callable"):
+        patch.setattr(adversarial, "attack_run", None)  # other batches may end cw elsewhere
+        adversarial.attacks(
+            evidence, {"images": 8, "max_pixels": 10, "rounds": 2, "batch_size": 7,
+                       "attacks": csg_table4.ATTACKS, "device": "cpu"}
+        )  # fmt: skip
     file = evidence.runs["gated"][0].path / "attack.json"
     kept = file.read_bytes()
     adversarial.attacks(evidence, {"images": 2, "attacks": ("fgsm",), "device": "cpu"})
@@ -148,3 +156,13 @@ def test_the_published_numbers() -> None:
         "standard": {"accuracy": 0.8803, "single-pixel": 0.14, "local-search": 0.15},
         "gated": {"accuracy": 0.8885, "single-pixel": 0.02, "local-search": 0.02},
     }
+
+
+def test_what_a_single_run_hides_is_told(evidence: Evidence) -> None:
+    (found, *_) = adversarial.detections(evidence, _SMOKE_TABLE_3)["gated"]
+    masked = replace(found.attacks[0], notes=("test images: the gradient is zero",))
+    changed = replace(found, attacks=(masked, *found.attacks[1:]), notes=("few images",))
+    notes = csg_table3._notes({"gated": (found, changed)})
+    assert "gated: few images" in notes
+    assert "gated: fgsm, test images: the gradient is zero" in notes
+    assert any(note.startswith("gated: misclassified anyway and left out: ") for note in notes)

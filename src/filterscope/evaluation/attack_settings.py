@@ -136,6 +136,7 @@ class AttackSettings(GradientSettings):
         preset: Whose numbers single-pixel and local-search take: foolbox or advertorch.
         max_pixels: Pixels that single-pixel tries. Default: the preset's.
         rounds: Rounds of local-search. Default: the preset's.
+        generations: Of one-pixel-de, 400 queries each. Default: the source's 100.
         pictures: Images that the page shows, with the pixels' votes before and after.
         epsilon: Largest change of a pixel in [0, 1] of fgsm and pgd, as 8/255 or 0.03. Default:
             the paper's 0.031.
@@ -159,6 +160,7 @@ class AttackSettings(GradientSettings):
     preset: Literal["foolbox", "advertorch"] = "foolbox"
     max_pixels: int | None = None
     rounds: int | None = None
+    generations: int | None = None
     pictures: int = 3
 
     def __post_init__(self) -> None:
@@ -166,7 +168,7 @@ class AttackSettings(GradientSettings):
         check_attacks(self.attacks)
         least("images", self.images, 1)
         least("pictures", self.pictures, 0)
-        for name in ("max_pixels", "rounds"):
+        for name in ("max_pixels", "rounds", "generations"):
             value = getattr(self, name)
             if value is not None:
                 least(name, value, 1)
@@ -178,11 +180,14 @@ class AttackSettings(GradientSettings):
             >>> AttackSettings(max_pixels=5).options("single-pixel")
             {'preset': 'foolbox', 'max_pixels': 5}
         """
-        limits = {"single-pixel": "max_pixels", "local-search": "rounds"}
+        limits = {
+            "single-pixel": "max_pixels", "local-search": "rounds", "one-pixel-de": "generations"
+        }  # fmt: skip
         if name not in limits:
             return super().options(name)
         limit = getattr(self, limits[name])
-        return {"preset": self.preset, **({} if limit is None else {limits[name]: limit})}
+        options = {} if name == "one-pixel-de" else {"preset": self.preset}
+        return options if limit is None else {**options, limits[name]: limit}
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,27 @@ def attack_notes(result: AttackResult) -> list[str]:
     """What a reader should know, in sentences."""
     told = [
         f"accuracy before any attack {percent(result.accuracy)} of {result.num_tested} test "
-        f"images; the {result.misclassified} that are misclassified anyway are not attacked"
+        f"images; the {result.misclassified} that are misclassified anyway are not attacked",
+        _how(result),
     ]
     told += result.notes
     return told + [f"{one.name}: {note}" for one in result.outcomes for note in one.notes]
+
+
+def _how(result: AttackResult) -> str:
+    """The attacks' settings in one sentence."""
+    aim = "targets are random wrong classes" if result.settings["targeted"] else "untargeted"
+    each = (
+        f"{one.name} with {', '.join(f'{k} {_value(v)}' for k, v in one.options.items())}"
+        if one.options
+        else f"{one.name} with its defaults"
+        for one in result.outcomes
+    )
+    return "; ".join([f"{aim}, seed {result.settings['seed']}", *each])
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def describe_attacks(result: AttackResult) -> str:
@@ -124,12 +141,21 @@ def detection_notes(detection: Detection) -> list[str]:
         "the standard deviation over repeats; chance errs in 50 %",
         settings["sampling"],
     ]
+    told += misclassified_note(detection)
     told += detection.notes
     for one in detection.attacks:
         if one.unchanged:
             told.append(f"{one.name} left {one.unchanged} images as they were: they are left out")
         told += [f"{one.name}: {note}" for note in one.notes]
     return told
+
+
+def misclassified_note(detection: Detection) -> list[str]:
+    """How many images are left out because the network errs on them anyway."""
+    left = [detection.settings.get(f"misclassified_{name}") for name in ("train", "test")]
+    if None in left:
+        return []  # written by a version that did not count them
+    return [f"misclassified anyway and left out: {left[0]} training and {left[1]} test images"]
 
 
 def describe_detection(found: Mapping[str, Detection]) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from filterscope.attacks import Attacked, attack, random_targets
+from filterscope.attacks.presets import check_attack
 from filterscope.data import ImageDataset
 from filterscope.evaluation.attack_images import (
     answers,
@@ -158,6 +159,8 @@ def attack_run(
     Source: Liang et al., ECCV 2020, appendix J: success over rightly classified samples.
     """
     settings = settings or AttackSettings()
+    for name in settings.attacks:
+        check_attack(name)
     dataset = dataset or run.dataset()
     check_classes(run, dataset)
     with on_device(run, settings.device) as device:
@@ -228,8 +231,9 @@ def _all_attacks(
 
 
 def _judged(name: str, options: dict[str, Any], pixels: Tensor, found: Attacked) -> Outcome:
-    turned = found.success
-    change = (found.images - pixels)[turned].double()
+    # on the CPU: some accelerators know no double precision
+    turned, queries = found.success.cpu(), found.queries.cpu()
+    change = (found.images - pixels).cpu()[turned].double()
     nothing = float("nan")
     count = len(change)
     return Outcome(
@@ -237,8 +241,9 @@ def _judged(name: str, options: dict[str, Any], pixels: Tensor, found: Attacked)
         options=options,
         attempted=found.attempted,
         successes=int(turned.sum()),
-        median_queries=float(found.queries[turned].double().median()) if count else nothing,
-        total_queries=int(found.queries.sum()),
+        # between the middle two of an even number; torch's own median is the lower of them
+        median_queries=float(queries[turned].double().quantile(0.5)) if count else nothing,
+        total_queries=int(queries.sum()),
         largest_change=float(change.abs().max()) if count else nothing,
         mean_norm=float(change.flatten(1).norm(dim=1).mean()) if count else nothing,
         mean_pixels=(

@@ -20,6 +20,7 @@ from filterscope.attacks import (
     detection_error,
 )
 from filterscope.attacks.detector import ROC_POINTS
+from filterscope.attacks.presets import check_attack
 from filterscope.data import ImageDataset
 from filterscope.evaluation.attack_images import check_classes, on_device, right_images
 from filterscope.evaluation.attack_settings import DetectSettings
@@ -32,6 +33,7 @@ from filterscope.evaluation.detection_samples import (
     adversarial_samples,
     clean_features,
     draw_side,
+    right_of_classes,
 )
 from filterscope.runs import Run
 from filterscope.runs.environment import describe_environment
@@ -73,6 +75,8 @@ def detect_run(
     Source: Liang et al., ECCV 2020, section 5.2 and appendix I.
     """
     settings = settings or DetectSettings()
+    for name in settings.attacks:
+        check_attack(name)
     dataset = dataset or run.dataset()
     check_classes(run, dataset)
     with on_device(run, settings.device) as device:
@@ -80,14 +84,10 @@ def detect_run(
             purpose: right_images(run, split, settings.batch_size, device)
             for purpose, split in ((TRAIN, dataset.train), (TEST, dataset.test))
         }
-        sizes, notes = _sizes(dataset.train.labels[right[TRAIN]], settings)
+        sizes, notes = _sizes(right_of_classes(dataset.train, right[TRAIN]), settings)
+        notes += _short(right_of_classes(dataset.test, right[TEST]), settings)
         train = draw_side(dataset.train, right[TRAIN], sizes, settings, TRAIN)
         test = draw_side(dataset.test, right[TEST], [settings.test_per_class], settings, TEST)
-        if test.largest < settings.test_per_class:
-            notes.append(
-                f"{settings.test_per_class} test images of each class were asked for; no class has "
-                f"more than {test.largest} that are classified rightly"
-            )
         clean_train, layers = clean_features(run, train, settings, device)
         clean_test, _ = clean_features(run, test, settings, device)
         made = {
@@ -103,24 +103,41 @@ def detect_run(
     means = class_means(clean_train, train.labels, len(run.classes))
     found = tuple(job.detection(name, means, layers) for name in settings.attacks)
     described = _described(run, dataset, settings, str(device), train, test)
+    for purpose, key in ((TRAIN, "misclassified_train"), (TEST, "misclassified_test")):
+        described[key] = int((~right[purpose]).sum())
     names = tuple(layer.name for layer in layers)
     return Detection(described, names, clean_train.shape[1], found, tuple(notes))
 
 
-def _sizes(labels: Tensor, settings: DetectSettings) -> tuple[list[int], list[str]]:
-    """The numbers of images of a class that tell anything new, and what is left out."""
-    counts = torch.bincount(labels)
-    most = int(counts.max())
+def _sizes(counts: Tensor, settings: DetectSettings) -> tuple[list[int], list[str]]:
+    """The numbers of images of a class that tell anything new, and what is left out.
+
+    Args:
+        counts: Right training images of each class, (C,).
+        settings: With what was asked for.
+    """
+    least, most = int(counts.min()), int(counts.max())
     useful = [size for size in settings.per_class if size <= most]
     if len(useful) < len(settings.per_class):
         useful.append(settings.per_class[len(useful)])  # it takes every image that there is
     notes = []
-    if useful[-1] > int(counts[counts > 0].min()):
+    if useful[-1] > least:
         notes.append(
             f"up to {settings.per_class[-1]} training images of a class were asked for; classes "
-            f"have {int(counts[counts > 0].min())} to {most} that are classified rightly"
+            f"have {least} to {most} that are classified rightly"
         )
     return useful, notes
+
+
+def _short(counts: Tensor, settings: DetectSettings) -> list[str]:
+    """What is missing of the test images; `counts`: the right ones of each class, (C,)."""
+    least, most, asked = int(counts.min()), int(counts.max()), settings.test_per_class
+    if asked <= least:
+        return []
+    return [
+        f"{asked} test images of each class were asked for; classes have {least} to {most} that "
+        "are classified rightly"
+    ]
 
 
 class _Job:
@@ -205,8 +222,9 @@ class _Job:
     def _cosines(
         self, test: Samples, means: Tensor, layers: Sequence[ConvolutionLayer]
     ) -> np.ndarray:
-        """Mean cosines in the order of `COSINES`, over the test images that the attack changed."""
-        kept = test.changed
+        """Mean cosines in the order of `COSINES`, over test images that the attack changed."""
+        # an answer that stayed where no target was set leads to no other class
+        kept = test.changed & (test.targets != self.test.labels)
         if not bool(kept.any()):
             return np.full((len(COSINES), len(layers)), np.nan)
         clean, labels = self.clean[TEST][kept], self.test.labels[kept]

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from filterscope.attacks import (
-    Attacked,
     ConvolutionLayer,
     attack,
     convolution_features,
     draw_samples,
     random_targets,
 )
+from filterscope.attacks.result import counted_notes
 from filterscope.data import Split
 from filterscope.evaluation.attack_images import answers, load_pixels
 from filterscope.evaluation.attack_settings import DetectSettings
@@ -38,14 +38,12 @@ class Side:
         places: Theirs in the split, rising, (N,).
         labels: (N,).
         draws: For each repeat and number of images of a class, rows among the N.
-        largest: The most images that a class has here.
     """
 
     split: Split
     places: Tensor
     labels: Tensor
     draws: tuple[dict[int, Tensor], ...]
-    largest: int
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,13 @@ def draw_side(
     draws = tuple(
         {size: torch.searchsorted(used, places) for size, places in one.items()} for one in drawn
     )
-    return Side(split, used, labels[used], draws, int(torch.bincount(labels[right]).max()))
+    return Side(split, used, labels[used], draws)
+
+
+def right_of_classes(split: Split, right: Tensor) -> Tensor:
+    """Count the rightly classified images of each class that the split has, (C,)."""
+    classes, numbers = split.labels.unique(return_inverse=True)
+    return torch.bincount(numbers[right], minlength=len(classes))
 
 
 def clean_features(
@@ -133,7 +137,7 @@ def adversarial_samples(
         tell: Is given the number of images done so far.
     """
     rows: list[tuple[Tensor, ...]] = []
-    notes: list[str] = []
+    counts = torch.zeros(4, dtype=torch.int64)
     for start in range(0, len(side.places), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         pixels = load_pixels(run, side.split, side.places[part], device)
@@ -156,11 +160,15 @@ def adversarial_samples(
         changed = (found.images != pixels).flatten(1).any(1) & ~found.excluded
         features, _ = _features(run, found.images, settings)
         rows.append((features, changed.cpu(), found.success.cpu(), said.cpu()))
-        notes += _notes(found)
+        counts += torch.tensor(
+            [len(pixels), found.excluded.sum(), found.zero_gradients, found.broken_gradients]
+        )
         if tell is not None:
             tell(min(start + _AT_ONCE, len(side.places)))
     features, changed, success, said = (torch.cat(column) for column in zip(*rows, strict=True))
-    return Samples(features, changed, success, said, tuple(notes))
+    kind = "training images" if purpose == TRAIN else "test images"
+    notes = tuple(f"{kind}: {note}" for note in counted_notes(*counts.tolist()))
+    return Samples(features, changed, success, said, notes)
 
 
 def _features(
@@ -174,8 +182,3 @@ def _features(
         activation=torch.relu if settings.rectify else None,
     )
     return features.cpu(), layers
-
-
-def _notes(found: Attacked) -> list[str]:
-    """The attack's notes; without success on a part the rate tells it of the whole."""
-    return [note for note in found.notes if "succeeds on none" not in note]

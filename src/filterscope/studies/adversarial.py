@@ -20,8 +20,8 @@ from filterscope.runs import Run
 from filterscope.runs.folder import RunFolder
 from filterscope.studies.study import Evidence
 
-# Settings that change no number.
-_PRACTICAL = ("device", "pictures", "batch_size")
+# Settings that change no number but its last digits; batches do, as cw ends them as a whole.
+_PRACTICAL = ("device", "pictures")
 
 
 def detections(evidence: Evidence, settings: Mapping[str, Any]) -> dict[str, tuple[Detection, ...]]:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from filterscope.evaluation.attack_settings import GRADIENT_ATTACKS
-from filterscope.evaluation.attack_text import detection_notes
+from filterscope.evaluation.attack_text import detection_notes, misclassified_note
 from filterscope.evaluation.detection_result import COSINES, AttackDetection, Detection
 from filterscope.report.detection_figures import cosine_figure, roc_figure
 from filterscope.studies.adversarial import detections
@@ -140,8 +140,14 @@ def _notes(found: Found) -> tuple[str, ...]:
         told = ", ".join(f"{name} {count}" for name, count in unchanged.items() if count)
         if told:
             notes.append(f"{side}: images that an attack left as they were, left out: {told}.")
-        notes += list(dict.fromkeys(f"{side}: {note}" for each in group for note in each.notes))
+        notes += list(dict.fromkeys(f"{side}: {note}" for each in group for note in _own(each)))
     return tuple(notes)
+
+
+def _own(detection: Detection) -> list[str]:
+    """What holds of one run: images that are missing, and gradients that its network hides."""
+    told = [*misclassified_note(detection), *detection.notes]
+    return told + [f"{one.name}, {note}" for one in detection.attacks for note in one.notes]
 
 
 STUDY = Study(
