@@ -140,6 +140,10 @@ def detection_notes(detection: Detection) -> list[str]:
         f"({settings['features']}), {settings['trees']} trees, {settings['repeats']} repeats; ± is "
         "the standard deviation over repeats; chance errs in 50 %",
         settings["sampling"],
+        f"{'targets are random wrong classes' if settings['targeted'] else 'untargeted'}, seed "
+        f"{settings['seed']}, epsilon {settings['epsilon']}, pgd {settings['pgd_steps']} steps of "
+        f"{settings['pgd_step_size']}, cw {settings['cw_searches']} descents of "
+        f"{settings['cw_steps']} steps; {settings['test_per_class']} test images of a class",
     ]
     told += misclassified_note(detection)
     told += detection.notes

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from filterscope.evaluation.detection_result import COSINES, Detection
 from filterscope.report.theme import Theme
 
 _LINES = ("-", "--", ":", "-.")
-_ROC_AREA = 0.5, 0.4  # what the curves' panel shows: detection above, false alarms below
+_CORNER = 0.5, 0.4  # where good detectors differ: detection above, false alarms below
 
 
 def roc_figure(found: Mapping[str, Sequence[Detection]], theme: Theme) -> Figure:
@@ -38,12 +39,25 @@ def roc_figure(found: Mapping[str, Sequence[Detection]], theme: Theme) -> Figure
                 _curve(axis, np.concatenate(moved), color, ":", told)
         axis.set_title(name)
         axis.set_xlabel("false alarms")
-        axis.set_xlim(0, _ROC_AREA[1])
-        axis.set_ylim(_ROC_AREA[0], 1.005)
         axis.grid(True)
+    lowest, right = _roc_area(axes)
+    for axis in axes:
+        axis.set_xlim(0, right)
+        axis.set_ylim(lowest, 1.005)
     axes[0].set_ylabel("detected")
     axes[-1].legend(fontsize=7, loc="lower right")
     return figure
+
+
+def _roc_area(axes: Sequence[Axes]) -> tuple[float, float]:
+    """The corner, if all curves pass half of it; else everything."""
+    lowest, right = _CORNER
+    for line in (line for axis in axes for line in axis.lines):
+        rates, detected = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        # an undefined curve asks for no room
+        if np.interp(right / 2, rates, detected) < lowest:
+            return 0.0, 1.0
+    return _CORNER
 
 
 def _curve(axis: Axes, curves: np.ndarray, color: str, line: str, label: str) -> None:
@@ -75,6 +89,7 @@ def cosine_figure(found: Mapping[str, Sequence[Detection]], theme: Theme) -> Fig
                 )  # fmt: skip
         axis.set_title(name)
         axis.set_xlabel("convolution")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(True, axis="y")
     axes[0].set_ylabel("mean cosine")
     handles, labels = axes[0].get_legend_handles_labels()
