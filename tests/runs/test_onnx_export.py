@@ -1,6 +1,7 @@
 """ONNX files against the networks that they were made of."""
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 import filterscope as fs
 from filterscope.models import CifarResNet, create_image_network, create_part_network
+
+pytestmark = pytest.mark.slow
 
 
 def randomized(net: nn.Module) -> nn.Module:
@@ -67,7 +70,9 @@ def test_both_paths_of_gated_networks(tmp_path: Path) -> None:
     net = randomized(fs.GatedClassifier(residual(10), "layer3", 10, 64)).train()
     images, labels = images_like(16), torch.tensor([9, 0, 3, 3, 1])
     standard = fs.export_onnx(net, tmp_path / "standard.onnx", images_like(16, 1))
-    gated = fs.export_onnx(net, tmp_path / "gated.onnx", images, gated=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        gated = fs.export_onnx(net, tmp_path / "gated.onnx", images, gated=True)
     assert all(module.training for module in net.modules())
     net.eval()
     for count in (1, 5):  # other numbers of images than those of the example

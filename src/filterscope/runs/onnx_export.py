@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +106,17 @@ class _GatedPath(nn.Module):
 def _exported(network: nn.Module, inputs: dict[str, Tensor]) -> bytes:
     batch = torch.export.Dim("batch", min=1)
     try:
-        program = torch.onnx.export(
-            network,
-            tuple(inputs.values()),
-            input_names=list(inputs),
-            output_names=["logits"],
-            dynamic_shapes=tuple({0: batch} for _ in inputs),
-            dynamo=True,
-            verbose=False,
-        )
+        with warnings.catch_warnings():  # that two inputs share the name of their first axis
+            warnings.filterwarnings("ignore", "# The axis name: batch")
+            program = torch.onnx.export(
+                network,
+                tuple(inputs.values()),
+                input_names=list(inputs),
+                output_names=["logits"],
+                dynamic_shapes=tuple({0: batch} for _ in inputs),
+                dynamo=True,
+                verbose=False,
+            )
     except Exception as error:  # the exporter raises many kinds, over many lines
         cause = error.__cause__ or error
         reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
