@@ -11,7 +11,7 @@ _GROUPS: dict[str, dict[str, str]] = {
         "doctor": "Versions, devices, data found",
     },
     "Train": {
-        "train": "Train a network: standard or gated",
+        "train": "Train a network: standard, gated, with part templates",
         "evaluate": "Measure a run",
         "compare": "Put runs side by side in one HTML report",
     },
