@@ -58,7 +58,7 @@ def test_the_counts_are_printed_and_the_data_loads(
     assert lines[7].split()[0] == "objects"
     assert lines[8].split() == ["photos", "7", "3"]
     assert lines[9] == "48 masks of parts; 48 objects made, 0 kept"
-    assert "2008_000004.mat: not readable as an annotation" in lines[10]
+    assert "2008_000004.mat: not readable as a MATLAB file" in lines[10]
     assert "2008_000005.jpg: missing" in lines[11]
     assert lines[12] == str(out)
     dataset = load_dataset("voc-animals", root=tmp_path)

@@ -278,10 +278,10 @@ def test_damaged_annotations_are_refused(tmp_path: Path) -> None:
     whole = file.read_bytes()
     for content in (b"", b"nothing", whole[: len(whole) // 2], whole[:130]):
         file.write_bytes(content)
-        with pytest.raises(ValueError, match="not readable as an annotation"):
+        with pytest.raises(ValueError, match="not readable as a"):
             read_objects(file)
     scipy.io.savemat(file, {"other": 1})
-    with pytest.raises(ValueError, match="not readable as an annotation"):
+    with pytest.raises(ValueError, match="not readable as a"):
         read_objects(file)
     bad: list[Objects] = [
         [("cat", np.ones((2, 3, 3), np.uint8), {})],
@@ -421,7 +421,7 @@ def test_damaged_files_are_listed_and_do_not_end_the_work(voc: Path, tmp_path: P
     reasons = [reason for _, reason in report.corrupt]
     assert "truncated" in reasons[0].lower()
     assert reasons[1] == reasons[3] == "missing"
-    assert "not readable as an annotation" in reasons[2]
+    assert "not readable as a MATLAB file" in reasons[2]
     assert reasons[4] == "the photograph is 30 x 20 pixels, its masks are 36 x 24"
     assert report.total == 30
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())

@@ -138,7 +138,7 @@ def assemble(
     for split, side in zip(splits, ("training", "test"), strict=True):
         empty = torch.nonzero(split.class_counts(len(classes)) == 0).flatten().tolist()
         if empty:
-            raise ValueError(f"class {classes[empty[0]]!r} has no readable {side} image")
+            raise ValueError(f"{name}: class {classes[empty[0]]!r} has no readable {side} image")
     return ImageDataset(
         name,
         classes,

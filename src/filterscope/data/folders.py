@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
-import zlib
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +17,10 @@ EXPECTED = (
     "them, or train.zip and test.zip, or one zip file of either form"
 )
 TEST_NAMES = ("test", "val", "valid", "validation")
+
+FILE_LIMIT = 2**28
+"""Bytes of the largest file that is read, packed or not; a photograph of 100 megapixels has a
+tenth of it."""
 
 
 @dataclass
@@ -49,13 +55,24 @@ class Store:
         return Store(self.root / folder)
 
     def __call__(self, name: str) -> bytes:
-        """Read a file."""
+        """Read a file.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            UnreadableImageError: It is larger than `FILE_LIMIT`, no file but a pipe or a device,
+                or damaged or encrypted in its archive.
+        """
         if not self.root.is_file():
-            return (self.root / name).read_bytes()
+            return _read(self.root / name)
         archive = self._zip()
         try:
-            return archive.read(self.prefix + name)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+            member = archive.getinfo(self.prefix + name)
+        except KeyError as error:
+            raise FileNotFoundError(f"{self}/{name} does not exist") from error
+        _refuse_large(member.file_size)
+        try:
+            return archive.read(member)
+        except Exception as error:  # its decoders raise many kinds
             raise UnreadableImageError(f"damaged or locked in the archive: {error}") from error
 
     def __str__(self) -> str:
@@ -66,13 +83,13 @@ class Store:
             return [name for name in self._members() if not name.endswith("/")]
         return [
             (Path(folder) / file).relative_to(self.root).as_posix()
-            for folder, _, files in os.walk(self.root, followlinks=True)
+            for folder, files in _walk(self.root)
             for file in files
         ]
 
     def _members(self) -> list[str]:
         start = len(self.prefix)
-        names = self._zip().namelist()
+        names = self._zip().NameToInfo
         return [name[start:] for name in names if name.startswith(self.prefix) and name[start:]]
 
     def _zip(self) -> zipfile.ZipFile:
@@ -80,15 +97,57 @@ class Store:
         process = os.getpid()
         if process not in self._zips:
             try:
-                self._zips[process] = zipfile.ZipFile(self.root)
-            except (zipfile.BadZipFile, OSError) as error:
+                archive = zipfile.ZipFile(self.root)
+            except Exception as error:  # a damaged directory raises many kinds
                 raise ValueError(
                     f"{self.root} is not readable as a zip file ({error}); {EXPECTED}"
                 ) from error
+            _refuse_odd_names(archive, self.root)
+            self._zips[process] = archive
         return self._zips[process]
 
     def __getstate__(self) -> dict[str, object]:
         return {"root": self.root, "prefix": self.prefix, "_zips": {}}
+
+
+def _read(file: Path) -> bytes:
+    """Read a file, but no pipe or device, which may have no end."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableImageError("no regular file")
+    _refuse_large(status.st_size)
+    return file.read_bytes()
+
+
+def _refuse_large(size: int) -> None:
+    if size > FILE_LIMIT:
+        raise UnreadableImageError(f"{size} bytes, more than the {FILE_LIMIT} that are read")
+
+
+def _refuse_odd_names(archive: zipfile.ZipFile, file: Path) -> None:
+    """Raise where an archive names a file twice, or one outside of the folder it stands for."""
+    names = archive.namelist()
+    if len(names) > len(archive.NameToInfo):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise ValueError(f"{file} holds {twice} more than once; pack the images again")
+    for name in names:
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"{file} names {name}, which lies outside; pack the images again")
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below `root` with its files, links followed.
+
+    Raises:
+        ValueError: A link to a folder that holds it: there would be no end.
+    """
+    for folder, inner, files in os.walk(root, followlinks=True):
+        here = os.path.realpath(folder)
+        for name in inner:
+            place = Path(folder, name)
+            if place.is_symlink() and f"{here}/".startswith(f"{os.path.realpath(place)}/"):
+                raise ValueError(f"{place} links to a folder that holds it; remove the link")
+        yield folder, files
 
 
 @dataclass(frozen=True)

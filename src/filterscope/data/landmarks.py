@@ -59,17 +59,20 @@ def read_landmarks(content: bytes, where: str) -> list[Landmark]:
         4.5
     """
     try:
-        text = content.decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text)))
-        header = next(csv.reader(io.StringIO(text)), [])
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
+        header = list(reader.fieldnames or [])
+        rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{where} is not readable as a CSV file: {error}") from error
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         found = ", ".join(header[:8]) or "nothing"
         raise ValueError(f"{where} lacks {', '.join(missing)} (it has {found}); {EXPECTED_COLUMNS}")
+    twice = [column for column in (*COLUMNS, "width", "height") if header.count(column) > 1]
+    if twice:
+        raise ValueError(f"{where} has the column {twice[0]} twice; {EXPECTED_COLUMNS}")
     landmarks = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         x, y = _number(row, "x", where, line), _number(row, "y", where, line)
         image, part = (row["image"] or "").strip(), (row["part"] or "").strip()
         if not image or not part:
@@ -96,6 +99,8 @@ def _size(row: dict[str, str], where: str, line: int) -> tuple[int, int] | None:
     if not row.get("width") or not row.get("height"):
         return None
     width, height = _number(row, "width", where, line), _number(row, "height", where, line)
+    if math.isnan(width) or math.isnan(height):
+        return None
     return round(width), round(height)
 
 

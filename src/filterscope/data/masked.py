@@ -124,7 +124,7 @@ def _order(store: Store) -> tuple[str, ...] | None:
     """Read the order of the classes."""
     try:
         text = store(CLASSES_FILE).decode("utf-8")
-    except (FileNotFoundError, KeyError):
+    except FileNotFoundError:
         return None
     except (UnicodeDecodeError, UnreadableImageError) as error:
         raise ValueError(f"{store}/{CLASSES_FILE} is not readable: {error}") from error

@@ -195,8 +195,10 @@ def _category(store: Store, folder: str) -> tuple[list[str], dict[str, list[Land
         )
     try:
         content = store(f"{folder}/{LANDMARKS_FILE}")
-    except (FileNotFoundError, KeyError) as error:
+    except FileNotFoundError as error:
         raise ValueError(f"{where} has no {LANDMARKS_FILE}; {EXPECTED_PARTS}") from error
+    except UnreadableImageError as error:
+        raise ValueError(f"{where}/{LANDMARKS_FILE} is not readable: {error}") from error
     source = f"{where}/{LANDMARKS_FILE}"
     known, landmarks = set(found), dict[str, list[Landmark]]()
     for row in read_landmarks(content, source):

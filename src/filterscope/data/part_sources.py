@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from filterscope.core.mat_files import read_mat
 from filterscope.data.decode import EXTENSIONS
 from filterscope.data.part_folders import NEGATIVES
 from filterscope.data.voc_parts import VOC_ANIMALS, Mask, read_objects
@@ -38,6 +39,7 @@ EXPECTED_ILSVRC = (
 _TRUTH = "data_input_DET-2015-subset-ILSVRC2013train"
 
 Box = tuple[int, int, int, int]
+Place = tuple[str, float, float]
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def read_voc_objects(source: Path) -> Iterator[Entry]:
         try:
             objects = read_objects(annotation, groups)
         except (ValueError, OSError) as error:
-            yield Broken(annotation, _reason(error))
+            yield Broken(annotation, _reason(error).removeprefix(f"{annotation} is "))
             continue
         if not objects:
             without.append(file)
@@ -171,25 +173,19 @@ def read_cub_objects(source: Path) -> Iterator[Entry]:
     absent = [name for name in lists if not (root / name).is_file()]
     if absent:
         raise FileNotFoundError(f"{root} has no {absent[0]}; {EXPECTED_CUB}")
-    images, splits, boxes, places = (_table(root / name) for name in lists)
-    landmarks: dict[str, list[tuple[str, float, float]]] = {}
-    for image, part, x, y, visible in places:
-        if int(part) in CUB_PARTS and int(visible):
-            place = (CUB_PARTS[int(part)], float(x), float(y))
-            landmarks.setdefault(image, []).append(place)
-    side = {image: "train" if int(flag) else "test" for image, flag in splits}
-    box = {image: [float(number) for number in numbers] for image, *numbers in boxes}
+    try:
+        images, side, box, landmarks = _cub_lists(root, lists)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"a list of {root} is damaged: {_reason(error)}") from error
     unknown = [image for image, _ in images if image not in side or image not in box]
     if unknown:
         raise ValueError(f"{root}: image {unknown[0]} has no split or no box")
     for image, file in images:
-        left, top, width, height = box[image]
-        frame = (round(left), round(top), round(left + width), round(top + height))
         yield PartObject(
             "bird",
             Path(file).stem,
             root / "images" / file,
-            frame,
+            box[image],
             tuple(landmarks.get(image, ())),
             side[image],
         )
@@ -197,6 +193,23 @@ def read_cub_objects(source: Path) -> Iterator[Entry]:
     for number, negative in enumerate(negatives):
         first = number < (len(negatives) + 1) // 2
         yield Negative(negative.photograph, "train" if first else "test")
+
+
+def _cub_lists(
+    root: Path, lists: tuple[str, ...]
+) -> tuple[list[list[str]], dict[str, str], dict[str, Box], dict[str, list[Place]]]:
+    """Images with their files, and by image the side, the box and the landmarks."""
+    images, splits, boxes, places = (_table(root / name) for name in lists)
+    landmarks: dict[str, list[Place]] = {}
+    for image, part, x, y, visible in places:
+        if int(part) in CUB_PARTS and int(visible):
+            landmarks.setdefault(image, []).append((CUB_PARTS[int(part)], float(x), float(y)))
+    side = {image: "train" if int(flag) else "test" for image, flag in splits}
+    box: dict[str, Box] = {}
+    for image, *numbers in boxes:
+        left, top, width, height = (float(number) for number in numbers)
+        box[image] = round(left), round(top), round(left + width), round(top + height)
+    return [[image, file] for image, file in images], side, box, landmarks
 
 
 def _table(file: Path) -> list[list[str]]:
@@ -230,7 +243,7 @@ def read_ilsvrc_objects(source: Path) -> Iterator[Entry]:
         category = folder.name.removesuffix("_obj")
         try:
             yield from _ilsvrc_category(folder / "img", truth / category, category)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, LookupError, TypeError, OverflowError) as error:
             yield Broken(folder / "img" / "data.mat", _reason(error))
     yield from _own_negatives(source)
 
@@ -276,14 +289,10 @@ def _centres(row: Any) -> list[tuple[float, float]]:
 
 def _structs(file: Path, name: str) -> list[Any]:
     """The structs of an array in a MATLAB file."""
-    from scipy.io import loadmat
-
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing")
-    try:
-        return list(loadmat(str(file), variable_names=[name])[name].ravel())
-    except Exception as error:  # scipy's reader raises anything on damaged files
-        raise ValueError(f"{file} holds no struct array {name}: {_reason(error)}") from error
+    content = read_mat(file, [name])
+    if name not in content:
+        raise ValueError(f"{file} holds no struct array {name}")
+    return list(np.asarray(content[name]).ravel())
 
 
 def _reason(error: Exception) -> str:

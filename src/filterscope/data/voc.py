@@ -146,7 +146,8 @@ class _Work:
         try:
             objects = read_objects(annotation)
         except (ValueError, OSError) as error:
-            self.corrupt.append((str(annotation), _reason(error)))
+            reason = _reason(error).removeprefix(f"{annotation} is ")
+            self.corrupt.append((str(annotation), reason))
             return
         file = self.voc.images / f"{photograph}.jpg"
         image: Image.Image | None = None

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from filterscope.core.mat_files import read_mat
+
 VOC_ANIMALS = ("bird", "cat", "dog", "cow", "horse", "sheep")
 """The six animals in the order of their labels, which is not the alphabet's."""
 
 Mask = NDArray[np.bool_]
+
+_ANNOTATION_LIMIT = 2**28  # bytes of all masks of a photograph; they take a few millions
 
 _HOOFED_LIMBS = {
     "FLIMB": ("lflleg", "lfuleg", "rflleg", "rfuleg"),
@@ -90,26 +94,25 @@ def read_objects(path: Path, groups: Groups = PART_GROUPS) -> list[AnnotatedObje
         or because it is truncated, occluded or difficult.
 
     Raises:
+        FileNotFoundError: There is no such file.
         ValueError: The file is damaged or has another structure.
 
     Source: Chen et al., CVPR 2014 (PASCAL-Part); the groups are those of the authors' script of
         Liang et al., ECCV 2020.
     """
-    from scipy.io import loadmat
-
+    content = read_mat(path, ["anno"], limit=_ANNOTATION_LIMIT)
     try:
-        content = loadmat(str(path), variable_names=["anno"])
         entries = np.atleast_1d(content["anno"]).flat[0]["objects"].ravel()
         return [
             _object(index, kind, entry, groups[kind])
             for index, entry in enumerate(entries)
             if (kind := _text(entry["class"])) in groups
         ]
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # scipy's reader raises anything on damaged files
+    except Exception as error:  # whatever else the file holds, it is not what is expected
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"not readable as an annotation of PASCAL-Part: {reason}") from error
+        raise ValueError(
+            f"{path} is not readable as an annotation of PASCAL-Part: {reason}"
+        ) from error
 
 
 def _object(

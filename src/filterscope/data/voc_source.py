@@ -70,7 +70,10 @@ def read_list(path: Path) -> list[str]:
     Raises:
         ValueError: An empty list, a name that is no name of a file, or one that comes twice.
     """
-    names = path.read_text(encoding="utf-8").split()
+    try:
+        names = path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8; expected a list of photographs") from error
     odd = [name for name in names if not re.fullmatch(r"\w[\w-]*", name)]
     if odd or not names or len(set(names)) != len(names):
         what = f"{odd[0]!r}" if odd else "names that come twice" if names else "nothing"

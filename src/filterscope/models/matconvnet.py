@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from filterscope.core.mat_files import read_mat
 from filterscope.models.classic import PixelRange
 
 _IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
@@ -44,13 +45,27 @@ def read_matconvnet(file: Path, model: nn.Module) -> dict[str, Tensor]:
         ValueError: A damaged file, another structure, fewer layers, or another stride, padding or
             kernel: VGG-M and VGG-S differ in nothing else.
     """
-    content = _load(file)
-    layers = [layer for layer in _layers(content, file) if _text(layer, "type") == "conv"]
     targets = [
         (name, layer)
         for name, layer in model.named_modules()
         if isinstance(layer, (nn.Conv2d, nn.Linear))
     ]
+    if not targets:
+        raise ValueError("`model` has no convolution")
+    content = _load(file)
+    try:
+        return _tensors(content, model, targets, file)
+    except Exception as error:  # whatever the file holds instead of what is expected
+        if isinstance(error, ValueError) and str(file) in str(error):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{file} is no network of MatConvNet: {reason}") from error
+
+
+def _tensors(
+    content: dict[str, Any], model: nn.Module, targets: Sequence[tuple[str, nn.Module]], file: Path
+) -> dict[str, Tensor]:
+    layers = [layer for layer in _layers(content, file) if _text(layer, "type") == "conv"]
     fitting = list(_pairs(layers, targets, file, getattr(model, "filterscope_new_layers", ())))
     tensors: dict[str, Tensor] = {}
     for source, name, target in fitting:
@@ -64,19 +79,9 @@ def read_matconvnet(file: Path, model: nn.Module) -> dict[str, Tensor]:
 
 
 def _load(file: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    try:
-        content: dict[str, Any] = loadmat(str(file), squeeze_me=False, struct_as_record=True)
-    except NotImplementedError as error:  # what scipy says of HDF5
-        raise ValueError(
-            f"{file} is of MATLAB's version 7.3; save it again with: save(..., '-v7')"
-        ) from error
-    except Exception as error:  # scipy's reader raises anything on damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{file} is not readable as a MATLAB file: {reason}") from error
+    content = read_mat(file)
     net = content.get("net")
-    if net is not None and net.dtype.names is not None and net.size:
+    if isinstance(net, np.ndarray) and net.dtype.names is not None and net.size:
         return {name: net.flat[0][name] for name in net.dtype.names}
     return content
 
@@ -109,8 +114,6 @@ def _pairs(
         raise ValueError(
             f"{file} has {len(layers)} convolutions, the network {len(taken)} layers to fill"
         )
-    if not taken:
-        raise ValueError("`model` has no convolution")
     for source, (name, target) in zip(layers, taken, strict=False):
         yield source, name, target
 

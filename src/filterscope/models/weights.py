@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -82,20 +83,24 @@ def load_exactly(
         left_out: Names of those that need not come.
 
     Raises:
-        ValueError: Tensors that are missing, unexpected or of another shape.
+        ValueError: Tensors that are missing, unexpected, of another shape, or whole numbers for
+            broken ones.
     """
     own, kept = model.state_dict(), dict(tensors)
     missing = sorted(own.keys() - kept.keys() - set(left_out))
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     foreign = sorted(kept.keys() - own.keys())
-    shapes = [name for name in kept.keys() & own.keys() if kept[name].shape != own[name].shape]
-    if missing or foreign or shapes:
+    common = kept.keys() & own.keys()
+    shapes = [name for name in common if kept[name].shape != own[name].shape]
+    kinds = [n for n in common if kept[n].is_floating_point() != own[n].is_floating_point()]
+    if missing or foreign or shapes or kinds:
         reasons = [
             f"{what} {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
             for what, names in (
                 ("missing", missing),
                 ("unexpected", foreign),
                 ("of another shape", sorted(shapes)),
+                ("of another kind", sorted(kinds)),
             )
             if names
         ]
@@ -190,6 +195,7 @@ def _read_any(file: Path) -> dict[str, Tensor]:
     if _existing(file).suffix == ".safetensors":
         return dict(read_tensors(file))
     try:
+        _refuse_packed(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise ValueError(_unreadable(file, error)) from error
@@ -200,10 +206,26 @@ def _read_any(file: Path) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise ValueError(f"{file} holds no state dict (parameter names and tensors)")
-    odd = [name for name, value in state.items() if value.layout != torch.strided]
+    odd = [name for name, value in state.items() if not _is_plain(value)]
     if odd:
-        raise ValueError(f"{file} holds sparse tensors ({', '.join(odd[:3])}); save dense ones")
+        raise ValueError(
+            f"{file} holds tensors that are sparse, quantized or without values "
+            f"({', '.join(odd[:3])}); save dense ones"
+        )
     return state
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized)
+
+
+def _refuse_packed(file: Path) -> None:
+    """Raise for an archive with compressed entries: PyTorch writes none, and they can be bombs."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            packed = [entry.filename for entry in archive.infolist() if entry.compress_type]
+        if packed:
+            raise ValueError(f"its entry {packed[0]} is compressed")
 
 
 def _unreadable(file: Path, error: Exception) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import yaml
 
 from filterscope.core.files import is_leftover, read_json, remove_leftovers, write_text
+from filterscope.core.yaml_files import read_yaml
 
 Row = dict[str, Any]
 
@@ -211,10 +210,7 @@ class RunFolder:
                 f"{self.path} is no run folder: it has no config.yaml (make one with "
                 "`filterscope train --out FOLDER`)"
             )
-        try:
-            config = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{self.config} is not readable as YAML: {error}") from error
+        config = read_yaml(self.config)
         if not isinstance(config, dict):
             raise ValueError(
                 f"{self.config} must hold settings by name, got {type(config).__name__}"
@@ -230,19 +226,33 @@ class RunFolder:
         write_text(self.metrics, text.getvalue())
 
     def read_metrics(self) -> list[Row]:
-        """Read the history; numbers as int or float, empty cells as None."""
+        """Read the history; numbers as int or float, empty cells as None.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
         if not self.metrics.is_file():
             return []
-        with self.metrics.open(newline="", encoding="utf-8") as file:
-            return [
-                {key: _number(cell) for key, cell in row.items()} for row in csv.DictReader(file)
-            ]
+        try:
+            with self.metrics.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file, strict=True))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{self.metrics} is not readable as a CSV file: {error}") from error
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError(f"{self.metrics} is damaged: a row is shorter or longer than its head")
+        return [{key: _number(cell) for key, cell in row.items()} for row in rows]
 
     def read_json(self, file: Path) -> dict[str, Any] | None:
-        """Read one of the folder's JSON files, None where it was not written yet."""
+        """Read one of the folder's JSON files, None where it was not written yet.
+
+        Raises:
+            ValueError: The file is damaged or holds no values by name.
+        """
         if not file.is_file():
             return None
-        value: dict[str, Any] = read_json(file)
+        value = read_json(file)
+        if not isinstance(value, dict):
+            raise ValueError(f"{file} must hold values by name, got {type(value).__name__}")
         return value
 
     def read_arrays(self, file: Path | None = None) -> dict[str, np.ndarray] | None:
@@ -260,7 +270,7 @@ class RunFolder:
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # NumPy's and the archive's readers raise many kinds
             raise ValueError(f"{file} is not readable as arrays: {error}") from error
 
 

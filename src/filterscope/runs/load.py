@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,31 @@ from filterscope.gates import ClassGate, GatedClassifier
 from filterscope.models import create_model
 from filterscope.parts import PartTemplateNetwork
 from filterscope.parts.settings import TemplateSettings
+from filterscope.runs.checkpoint import read_checkpoint
 from filterscope.runs.folder import Row, RunFolder
 from filterscope.runs.hub import HUB, local_folder
+
+Kinds = type | UnionType
+
+_SETTINGS: dict[str, Kinds] = {
+    "data": str,
+    "data_root": str | None,
+    "image_size": int | None,
+    "limit": int | None,
+    "limit_test": int | None,
+    "test_fraction": float,
+    "data_seed": int,
+    "download": bool,
+    "model": str,
+    "fixed_gate": list | None,
+    "workers": int,
+}
+_DESCRIBED: dict[str, Kinds] = {
+    "classes": list,
+    "layer": str,
+    "rectified": bool,
+    "transform": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -123,7 +147,8 @@ def load_run(path: str | Path) -> Run:
 
     Raises:
         FileNotFoundError: The folder is no run folder, or no epoch of it was finished.
-        ValueError: A damaged file, or weights that do not fit the recorded architecture.
+        ValueError: A damaged file, files that do not belong together, or weights that do not fit
+            the recorded architecture.
         ConnectionError: The Hub did not give it.
 
     Examples:
@@ -136,12 +161,21 @@ def load_run(path: str | Path) -> Run:
     """
     folder = RunFolder(Path(path) if not str(path).startswith(HUB) else local_folder(path))
     config = folder.read_config()
+    _check_kinds(config, _SETTINGS, folder.config)
     described = folder.read_json(folder.classes)
     if described is None:
         raise FileNotFoundError(
             f"{folder.path} holds no finished epoch yet: classes.json is missing"
         )
-    network, activation = _network(folder, config, described)
+    _check_kinds(described, _DESCRIBED, folder.classes)
+    try:
+        network, activation = _network(folder, config, described)
+        transform = Transform.from_dict(described["transform"])
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        if isinstance(error, ValueError) and str(folder.path) in str(error):
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{folder.path} does not hold one run: {reason}") from error
     return Run(
         path=folder.path,
         config=config,
@@ -149,7 +183,7 @@ def load_run(path: str | Path) -> Run:
         classes=tuple(described["classes"]),
         layer=described["layer"],
         activation=activation,
-        transform=Transform.from_dict(described["transform"]),
+        transform=transform,
         history=folder.read_metrics(),
         evaluation=folder.read_json(folder.evaluation),
         environment=folder.read_json(folder.environment) or {},
@@ -157,12 +191,28 @@ def load_run(path: str | Path) -> Run:
     )
 
 
+def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, Kinds], file: Path) -> None:
+    """Raise where a file lacks a value or has it of another kind."""
+    for name, kind in kinds.items():
+        value = values.get(name)
+        is_kind = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        if name not in values or not is_kind:
+            came = f"{str(value)[:40]!r}" if name in values else "nothing"
+            raise ValueError(f"`{name}` in {file} is {came}, which no run has")
+    names = values.get("classes")
+    if names is not None and not (names and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"`classes` in {file} must be names, got {str(names)[:40]!r}")
+
+
 def _network(
     folder: RunFolder, config: dict[str, Any], described: dict[str, Any]
 ) -> tuple[nn.Module, Callable[[Tensor], Tensor] | None]:
     """Build a run's network, fill it, and say what rectifies the studied layer."""
     source = str(folder.path)
-    model = create_model(config["model"], described.get("num_logits", len(described["classes"])))
+    num_logits = described.get("num_logits", len(described["classes"]))
+    if num_logits not in (1, len(described["classes"])):
+        raise ValueError(f"`num_logits` in {folder.classes} is {str(num_logits)[:40]!r}")
+    model = create_model(config["model"], num_logits)
     weights = _read_weights(folder)
     load_strictly(model, weights["model"], source)
     network: nn.Module = model
@@ -173,7 +223,10 @@ def _network(
         network = masked = PartTemplateNetwork(model, **options, **templates.to_options())
         load_strictly(masked.templates, weights["parts"], source)
     if weights["gate"] is not None:
-        num_classes, num_filters = weights["gate"]["matrix"].shape
+        matrix = weights["gate"].get("matrix")
+        if matrix is None or matrix.ndim != 2:
+            raise ValueError(f"{folder.gate} holds no matrix of a gate")
+        num_classes, num_filters = matrix.shape
         gate = ClassGate(num_classes, num_filters, described["density_bound"])
         gate.matrix.requires_grad_(config["fixed_gate"] is None)
         load_strictly(gate, weights["gate"], source)
@@ -191,19 +244,3 @@ def _read_weights(folder: RunFolder) -> dict[str, Any]:
         raise FileNotFoundError(f"{folder.path} holds no finished epoch yet")
     checkpoint = read_checkpoint(folder.checkpoint)
     return {name: checkpoint.get(name) for name in ("model", "gate", "parts")}
-
-
-def read_checkpoint(file: Path) -> dict[str, Any]:
-    """Read a checkpoint of ours without unpickling anything but tensors and plain values.
-
-    Raises:
-        ValueError: The file is damaged, foreign, or holds more than plain values.
-    """
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{file} is not readable as a checkpoint: {first}") from error
-    if not isinstance(checkpoint, dict) or not {"model", "gate", "epoch"} <= checkpoint.keys():
-        raise ValueError(f"{file} is not a checkpoint of filterscope")
-    return checkpoint
