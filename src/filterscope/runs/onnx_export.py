@@ -59,8 +59,8 @@ def export_onnx(
     images = example_input if len(example_input) > 1 else torch.cat([example_input] * 2)
     inputs = {"images": images}
     with evaluating(inner):
-        exported = inner
-        if gated:
+        exported: nn.Module = inner
+        if gated and isinstance(inner, GatedClassifier):  # as was checked
             exported = _GatedPath(inner).eval()
             inputs["labels"] = (
                 torch.arange(len(images), device=images.device) % inner.gate.num_classes
