@@ -97,9 +97,9 @@ def own_images(world: World) -> Names:
         "torch": torch,
         "model": model,
         "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
-        "images": torch.rand(8, 3, 32, 32),
-        "labels": torch.arange(8),
-        "features": torch.rand(200, 16),
+        "images": torch.rand(40, 3, 32, 32),
+        "labels": torch.arange(40) % 10,
+        "features": torch.rand(40, 16),
     }
 
 
@@ -116,9 +116,12 @@ def all_kinds_of_data(world: World) -> Names:
     kinds = ("bird", "cat", "dog", "cow", "horse", "sheep", "table")
     names = []
     for i in range(42):
-        kind = kinds[i % len(kinds)]
         body = {"head": rectangle((20, 10, 40, 30)), "torso": rectangle((30, 30, 90, 60))}
-        found = [(kind, rectangle((20, 10, 100, 70)), {} if kind == "table" else body)]
+        seen = {kinds[(i + step) % len(kinds)] for step in (0, 1, 3)} if i % 7 != 6 else {"table"}
+        found = [
+            (kind, rectangle((20, 10, 100, 70)), {} if kind == "table" else body)
+            for kind in sorted(seen)
+        ]
         names.append(f"2008_{i:06d}")
         photograph(voc / "JPEGImages" / f"{names[-1]}.jpg")
         annotate(parts / f"{names[-1]}.mat", found)
