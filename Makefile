@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no
 # Without compiled bytecode each start of PyTorch and Lightning takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint bench docs clean
+.PHONY: demo test test-all coverage mutation lint bench docs clean
 .DELETE_ON_ERROR:
 
 demo: .install-core.stamp
@@ -21,6 +21,18 @@ test: .install-dev.stamp
 
 test-all: .install-dev.stamp
 	$(PYTEST)
+
+# The default tests once, and those of the compiled kernels once more without the compiler.
+coverage: .install-dev.stamp
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder -m "not full"
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -m "not slow" tests/metrics/test_mutual_information.py
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet -o .coverage.json
+	$(BIN)/python tools/coverage_floors.py .coverage.json --lines 95 --branches 90
+
+mutation: .install-dev.stamp
+	$(BIN)/python benchmarks/mutation.py --out .mutation
 
 lint: .install-dev.stamp
 	$(BIN)/ruff check .
@@ -46,7 +58,7 @@ docs: .install-dev.stamp
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) .install-*.stamp site demo
+	rm -rf $(VENV) .install-*.stamp .coverage* .mutation site demo
 
 # The development install holds the core one, so either serves the demo.
 .install-core.stamp: pyproject.toml
