@@ -170,6 +170,20 @@ def test_fixed_gates_of_the_paper(exclusive, shared, filters):
     assert gate.l1_density() == pytest.approx((10 * exclusive + 10 * shared) / (10 * filters))
 
 
+def test_fixed_gates_may_be_small_and_of_one_kind_alone():
+    assert fixed_gate(2, 1, 1).tolist() == [[1, 0, 1], [0, 1, 1]]
+    assert fixed_gate(1, 0, 1).tolist() == [[1]]
+    assert fixed_gate(2, 1, 0).tolist() == [[1, 0], [0, 1]]
+
+
+def test_the_printout_tells_a_fixed_gate_from_a_learned_one():
+    learned = repr(ClassGate(4, 5, density_bound=0.5))
+    assert learned == "ClassGate(num_classes=4, num_filters=5, density_bound=0.5)"
+    assert (
+        repr(ClassGate.fixed(torch.ones(4, 5))) == "ClassGate(num_classes=4, num_filters=5, fixed)"
+    )
+
+
 def test_default_bound_is_a_tenth_or_one_class_each():
     assert ClassGate(6, 5).density_bound == pytest.approx(1 / 6)
     assert ClassGate(100, 5).density_bound == 0.1
@@ -196,8 +210,12 @@ def test_low_precision_features_keep_their_type_and_the_gate_its_own():
         (lambda: ClassGate(4, 3)(torch.ones(2, 3), torch.tensor([0, 4])), ValueError, "labels"),
         (lambda: ClassGate(4, 3)(torch.ones(2, 3), torch.tensor([0, -1])), ValueError, "labels"),
         (lambda: ClassGate.fixed(torch.tensor([[0.5], [0.2]])), ValueError, "column"),
-        (lambda: ClassGate.fixed(torch.tensor([[2.0], [1.0]])), ValueError, "matrix"),
+        (lambda: ClassGate.fixed(torch.tensor([[2.0], [1.0]])), ValueError, r"entries in \[0, 1\]"),
+        (lambda: ClassGate.fixed(torch.ones(2, 3, 1)), ValueError, r"must be \(C, K\)"),
+        (lambda: fixed_gate(0, 1, 1), ValueError, "num_classes"),
         (lambda: fixed_gate(3, -1, 2), ValueError, "exclusive"),
+        (lambda: fixed_gate(3, 2, -1), ValueError, "shared"),
+        (lambda: fixed_gate(3, 0, 0), ValueError, "not both"),
         (lambda: gate_penalty(ClassGate(2, 2), "l3"), ValueError, "kind"),
     ],
 )
