@@ -11,8 +11,8 @@ from filterscope.cli.parser import Parser
 from filterscope.evaluation.attack_settings import AttackSettings
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the verb."""
+def make_parser() -> Parser:
+    """Make the verb's parser."""
     parser = Parser(
         "attack",
         "Attack test images that a run classifies rightly; print what each attack reaches, keep it "
@@ -22,7 +22,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("run", type=str, help="the run folder")
     parser.add_settings(AttackSettings)
     parser.add_argument("--out", type=str | None, help="the page; default: attack.html of the run")
-    arguments = parser.parse(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = make_parser().parse(words)
     settings = AttackSettings(
         **{field.name: getattr(arguments, field.name) for field in fields(AttackSettings)}
     )

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from filterscope.report import Comparison
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the verb."""
+def make_parser() -> Parser:
+    """Make the verb's parser."""
     parser = Parser(
         "compare",
         "Put runs side by side. Runs that differ only in their seed form one side, "
@@ -22,7 +22,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("runs", nargs="+", type=str, help="two or more run folders")
     parser.add_argument("--out", type=str, default="report.html", help="the HTML file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the file in --out")
-    arguments = parser.parse(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = make_parser().parse(words)
     out = Path(arguments.out)
     if out.exists() and not arguments.overwrite:
         raise FileExistsError(f"{out} exists; replace it with --overwrite, or name another file")

@@ -8,8 +8,8 @@ from filterscope.cli.compare import show
 from filterscope.cli.parser import Parser
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the verb."""
+def make_parser() -> Parser:
+    """Make the verb's parser."""
     parser = Parser(
         "demo",
         "Train a ResNet-20 with and without class-specific gates on scikit-learn's digits, "
@@ -18,7 +18,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--out", type=str, default="demo", help="folder for runs and report")
     parser.add_argument("--seeds", type=int, default=1, help="networks a side")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier demo")
-    arguments = parser.parse(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = make_parser().parse(words)
 
     from filterscope.studies import run_demo
 

@@ -11,8 +11,8 @@ from filterscope.cli.parser import Parser
 from filterscope.evaluation.attack_settings import DetectSettings
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the verb."""
+def make_parser() -> Parser:
+    """Make the verb's parser."""
     parser = Parser(
         "detect",
         "Learn to tell adversarial samples of a run from clean images by its features after every "
@@ -27,7 +27,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--out", type=str | None, help="the page; default: detection.html of the run"
     )
-    arguments = parser.parse(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = make_parser().parse(words)
     settings = DetectSettings(
         **{field.name: getattr(arguments, field.name) for field in fields(DetectSettings)}
     )

@@ -10,9 +10,14 @@ from pathlib import Path
 from filterscope.cli.parser import Parser
 
 
+def make_parser() -> Parser:
+    """Make the verb's parser."""
+    return Parser("doctor", "Tell versions, devices, memory and the data that was found.")
+
+
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
-    Parser("doctor", "Tell versions, devices, memory and the data that was found.").parse(words)
+    make_parser().parse(words)
 
     import torch
 

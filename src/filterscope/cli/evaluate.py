@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from filterscope.cli.parser import Parser
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the verb."""
+def make_parser() -> Parser:
+    """Make the verb's parser."""
     parser = Parser("evaluate", "Measure a run: accuracy, filters, gate; write its report.")
     parser.add_argument("run", type=str, help="the run folder")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
@@ -21,7 +22,12 @@ def run(words: Sequence[str]) -> int:
         help="MI with as many negatives as positives; default: from 100 classes on",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the estimator's noise")
-    arguments = parser.parse(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = make_parser().parse(words)
     measure(
         Path(arguments.run),
         device=arguments.device,
@@ -47,13 +53,22 @@ def measure(
 
     RunFolder(path).read_config()  # a wrong path is told before anything heavy is imported
     from filterscope.cli.compare import show
-    from filterscope.evaluation import evaluate_run
+    from filterscope.evaluation import assist_evaluation, evaluate_run
     from filterscope.report import compare_runs, write_report
     from filterscope.runs import load_run
+    from filterscope.runs.data_notes import write_data_notes
+    from filterscope.runs.launched import is_first_process
 
     run = load_run(path)
+    if not is_first_process():
+        assist_evaluation(run, device=device, devices=devices, batch_size=batch_size)
+        return
+    dataset = run.dataset()
+    for note in dataset.left_out_notes:
+        print(f"note: {note}", file=sys.stderr)
     evaluation = evaluate_run(
         run,
+        dataset=dataset,
         device=device,
         devices=devices,
         batch_size=batch_size,
@@ -61,6 +76,7 @@ def measure(
         seed=seed,
     )
     evaluation.save(path)
+    write_data_notes(RunFolder(path), dataset)
     comparison = compare_runs([load_run(path)])
     report = RunFolder(path).report
     write_report(comparison, report)

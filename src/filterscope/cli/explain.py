@@ -10,8 +10,8 @@ from pathlib import Path
 from filterscope.cli.parser import Parser
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the verb."""
+def make_parser() -> Parser:
+    """Make the verb's parser."""
     parser = Parser(
         "explain",
         "Tell a run's prediction for images, the filters that carried it, and what removing them "
@@ -23,7 +23,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_switch("csv", False, "one line an image and filter, for other programs")
     parser.add_argument("--out", type=str | None, help="an HTML page to write, with pictures")
     parser.add_switch("overwrite", False, "replace the file in --out")
-    arguments = parser.parse(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = make_parser().parse(words)
     out = None if arguments.out is None else Path(arguments.out)
     if out is not None and out.exists() and not arguments.overwrite:
         raise FileExistsError(f"{out} exists; replace it with --overwrite, or name another file")

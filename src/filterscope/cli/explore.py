@@ -23,9 +23,49 @@ _HINT = (
 _UNSCALED = ("cyclegan", "fast_style")
 
 
+def make_parser() -> Parser:
+    """Make the verb's parser."""
+    parser = Parser(
+        "explore",
+        "Open networks in the browser: under the pointer what an input pixel paints (its column "
+        "of F) and what an output pixel reads (its row); for classifiers the rows, discussions, "
+        "contributions and votes of labels. Without a network: bicubic upscaling.",
+    )
+    several: dict[str, Any] = {"type": str, "nargs": "*", "default": []}
+    parser.add_argument(
+        "--model", **several,
+        help="bicubic, espcn, edsr_baseline, edsr, cyclegan, fast_style; or a classifier, see "
+        "filterscope list models; several with spaces",
+    )  # fmt: skip
+    parser.add_argument(
+        "--weights", **several, help="a file for each --model that has weights, in their order"
+    )
+    parser.add_argument("--run", **several, help="run folders")
+    parser.add_argument("--image", **several, help="image files; further ones by upload")
+    parser.add_argument("--pretrained", type=str | None, help="classifiers: the publisher's")
+    parser.add_switch("random_weights", False, "random weights, on purpose")
+    parser.add_argument("--seed", type=int, default=0, help="of random weights")
+    parser.add_argument("--scale", type=int | None, help="of super-resolution without weights")
+    parser.add_argument("--classes", type=str | None, help="text file, one class name a line")
+    parser.add_argument("--image_size", type=int | None, help="classifiers: side of the input")
+    parser.add_argument(
+        "--side", type=int, default=128,
+        help="longer side of what networks that give pictures look at; larger ones are shrunk",
+    )  # fmt: skip
+    parser.add_argument("--cache_mb", type=int, default=1024, help="memory that is kept, in MB")
+    parser.add_argument("--host", type=str, default="127.0.0.1", help="another one needs --token")
+    parser.add_argument("--port", type=int, default=8765, help="0 for any that is free")
+    parser.add_argument(
+        "--token", type=str | None,
+        help="what browsers must know; auto makes one; also from FILTERSCOPE_TOKEN",
+    )  # fmt: skip
+    parser.add_switch("open", False, "open the browser here")
+    return parser
+
+
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
-    arguments = _parser().parse(words)
+    arguments = make_parser().parse(words)
     missing = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
@@ -90,45 +130,6 @@ def _matched(models: Sequence[str], arguments: Any) -> list[str | None]:
             f"{count}, got {len(arguments.weights)}"
         )
     return list(arguments.weights)
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        "explore",
-        "Open networks in the browser: under the pointer what an input pixel paints (its column "
-        "of F) and what an output pixel reads (its row); for classifiers the rows, discussions, "
-        "contributions and votes of labels. Without a network: bicubic upscaling.",
-    )
-    several: dict[str, Any] = {"type": str, "nargs": "*", "default": []}
-    parser.add_argument(
-        "--model", **several,
-        help="bicubic, espcn, edsr_baseline, edsr, cyclegan, fast_style; or a classifier, see "
-        "filterscope list models; several with spaces",
-    )  # fmt: skip
-    parser.add_argument(
-        "--weights", **several, help="a file for each --model that has weights, in their order"
-    )
-    parser.add_argument("--run", **several, help="run folders")
-    parser.add_argument("--image", **several, help="image files; further ones by upload")
-    parser.add_argument("--pretrained", type=str | None, help="classifiers: the publisher's")
-    parser.add_switch("random_weights", False, "random weights, on purpose")
-    parser.add_argument("--seed", type=int, default=0, help="of random weights")
-    parser.add_argument("--scale", type=int | None, help="of super-resolution without weights")
-    parser.add_argument("--classes", type=str | None, help="text file, one class name a line")
-    parser.add_argument("--image_size", type=int | None, help="classifiers: side of the input")
-    parser.add_argument(
-        "--side", type=int, default=128,
-        help="longer side of what networks that give pictures look at; larger ones are shrunk",
-    )  # fmt: skip
-    parser.add_argument("--cache_mb", type=int, default=1024, help="memory that is kept, in MB")
-    parser.add_argument("--host", type=str, default="127.0.0.1", help="another one needs --token")
-    parser.add_argument("--port", type=int, default=8765, help="0 for any that is free")
-    parser.add_argument(
-        "--token", type=str | None,
-        help="what browsers must know; auto makes one; also from FILTERSCOPE_TOKEN",
-    )  # fmt: skip
-    parser.add_switch("open", False, "open the browser here")
-    return parser
 
 
 def _tell(address: str) -> None:

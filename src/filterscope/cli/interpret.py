@@ -17,9 +17,26 @@ if TYPE_CHECKING:
     from filterscope.evaluation import Interpretation
 
 
+def make_parser() -> Parser:
+    """Make the verb's parser."""
+    parser = Parser(
+        "interpret",
+        "Read a network at images as the affine map y = F x + r that it is there: what the image "
+        "and each layer's constants contribute to the best score, which pixels speak for it, and "
+        "which label each pixel votes for; --out writes a page with pictures.",
+    )
+    parser.add_argument("images", nargs="+", type=str, help="image files, or folders of them")
+    add_network_flags(parser)
+    parser.add_settings(InterpretSettings)
+    parser.add_switch("csv", False, "one line an image, state and place, for other programs")
+    parser.add_argument("--out", type=str | None, help="an HTML page to write, with pictures")
+    parser.add_switch("overwrite", False, "replace the file in --out")
+    return parser
+
+
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
-    arguments = _parser().parse(words)
+    arguments = make_parser().parse(words)
     out = None if arguments.out is None else Path(arguments.out)
     if out is not None and out.exists() and not arguments.overwrite:
         raise FileExistsError(f"{out} exists; replace it with --overwrite, or name another file")
@@ -54,22 +71,6 @@ def run(words: Sequence[str]) -> int:
     if stopped:
         raise KeyboardInterrupt
     return 2 if summary.num_errors else 0
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        "interpret",
-        "Read a network at images as the affine map y = F x + r that it is there: what the image "
-        "and each layer's constants contribute to the best score, which pixels speak for it, and "
-        "which label each pixel votes for; --out writes a page with pictures.",
-    )
-    parser.add_argument("images", nargs="+", type=str, help="image files, or folders of them")
-    add_network_flags(parser)
-    parser.add_settings(InterpretSettings)
-    parser.add_switch("csv", False, "one line an image, state and place, for other programs")
-    parser.add_argument("--out", type=str | None, help="an HTML page to write, with pictures")
-    parser.add_switch("overwrite", False, "replace the file in --out")
-    return parser
 
 
 def _tell(

@@ -10,8 +10,8 @@ from filterscope.core.names import unknown_name
 WHAT = ("models", "image-networks", "layers", "datasets", "presets", "studies")
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the verb."""
+def make_parser() -> Parser:
+    """Make the verb's parser."""
     parser = Parser(
         "list", "List models, image networks, the layers of a model, data sets, presets or studies."
     )
@@ -22,7 +22,12 @@ def run(words: Sequence[str]) -> int:
         nargs="?",
         help="a pattern of model names such as 'resnet*', or the model whose layers are asked for",
     )
-    arguments = parser.parse(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = make_parser().parse(words)
     if arguments.what not in WHAT:
         raise unknown_name("list", arguments.what, WHAT)
     for line in {

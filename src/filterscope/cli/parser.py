@@ -6,7 +6,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import jsonargparse
 
@@ -19,6 +19,7 @@ class Parser(jsonargparse.ArgumentParser):
     def __init__(self, verb: str, description: str, **options: Any) -> None:
         self.switches: set[str] = set()
         self.lists: set[str] = set()
+        self.choices: dict[str, tuple[str, ...]] = {}
         super().__init__(
             prog=f"filterscope {verb}",
             description=description,
@@ -59,7 +60,9 @@ class Parser(jsonargparse.ArgumentParser):
     def add_settings(self, settings: type) -> None:
         """Add a flag for each field of a dataclass."""
         self.add_class_arguments(settings, as_group=True)
+        hints = get_type_hints(settings)
         for field in dataclasses.fields(settings):
+            self.choices[f"--{field.name}"] = _literals(hints[field.name])
             if isinstance(field.default, bool):
                 self.switches.add(f"--{field.name}")
             elif "tuple" in str(field.type):
@@ -80,3 +83,11 @@ class Parser(jsonargparse.ArgumentParser):
         flag, equals, value = word.partition("=")
         known = flag.replace("-", "_").replace("__", "--", 1)
         return known + equals + value if known in self._option_string_actions else word
+
+
+def _literals(hint: Any) -> tuple[str, ...]:
+    """The words that a type allows, also as items or where None is allowed; else none."""
+    inner = get_args(hint)
+    if get_origin(hint) is Literal:
+        return tuple(str(word) for word in inner)
+    return tuple(word for part in inner for word in _literals(part))

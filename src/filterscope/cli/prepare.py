@@ -20,8 +20,8 @@ _SIZE = 128
 _SHOWN = 10
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the verb."""
+def make_parser() -> Parser:
+    """Make the verb's parser."""
     parser = Parser(
         "prepare",
         "Build a data set from its official archives. voc-animals: one square picture for each "
@@ -42,7 +42,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of training and test images (voc-animals)"
     )
-    arguments = parser.parse(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = make_parser().parse(words)
     if arguments.what not in WHAT:
         raise unknown_name("data set to prepare", arguments.what, WHAT)
     parts = arguments.what != "voc-animals"

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from filterscope.cli.verbs import verb_module
 from filterscope.core.names import unknown_name
-
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and after SIGTERM, as shells count them."""
@@ -28,7 +28,6 @@ def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
     """Import the verb's module, run it, and turn errors into one line and an exit code."""
     if verb not in verbs:
         return _fail("filterscope", unknown_name("verb", verb, verbs, "filterscope --help"))
-    name = "listing" if verb == "list" else verb.replace("-", "_")
     with warnings.catch_warnings():
         if "FILTERSCOPE_TRACEBACK" not in os.environ:
             warnings.simplefilter("ignore")
@@ -36,7 +35,7 @@ def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
             warnings.showwarning = _note
         try:
             with terminated_in_order():
-                code: int | None = importlib.import_module(f"filterscope.cli.{name}").run(words)
+                code: int | None = importlib.import_module(verb_module(verb)).run(words)
             return code or 0
         except KeyboardInterrupt as stop:
             print("\nstopped", file=sys.stderr)

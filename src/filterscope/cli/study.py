@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from filterscope.cli.parser import Parser
+from filterscope.studies.settings import StudySettings
 
 
-def run(words: Sequence[str]) -> int:
-    """Run the verb."""
-    from filterscope.studies.settings import StudySettings
-
+def make_parser() -> Parser:
+    """Make the verb's parser."""
     parser = Parser(
         "study",
         "Run a published table or figure again: train or take networks, measure them, print the "
@@ -29,7 +28,12 @@ def run(words: Sequence[str]) -> int:
     parser.lists.add("--use")
     parser.add_switch("overwrite", False, "replace an earlier result in --out")
     parser.add_settings(StudySettings)
-    arguments = parser.parse(words)
+    return parser
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the verb."""
+    arguments = make_parser().parse(words)
 
     from filterscope.studies.catalogue import STUDIES
 

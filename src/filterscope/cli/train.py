@@ -42,8 +42,9 @@ def run(words: Sequence[str]) -> int:
     )
     out = Path(arguments.out or default_folder(settings))
     from filterscope.runs.folder import RunFolder
+    from filterscope.runs.launched import is_first_process
 
-    if not arguments.resume:
+    if not arguments.resume and is_first_process():
         RunFolder(out).check_free(overwrite=arguments.overwrite)
     from filterscope.training.loop import train  # imports torch, which no error above waits for
 
@@ -57,8 +58,8 @@ def run(words: Sequence[str]) -> int:
     if arguments.evaluate:
         from filterscope.cli.evaluate import measure
 
-        measure(out)
-    else:
+        measure(out, device=settings.device, devices=settings.devices)
+    elif is_first_process():
         print(out)
     return 0
 
