@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from filterscope.evaluation.interpret_settings import InterpretSettings
     from filterscope.evaluation.interpretation import Interpretation
     from filterscope.evaluation.interpretation_summary import Summary, summarize
-    from filterscope.evaluation.measure import evaluate_run
+    from filterscope.evaluation.measure import assist_evaluation, evaluate_run
     from filterscope.evaluation.result import Evaluation
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "InterpretSettings",
     "Interpretation",
     "Summary",
+    "assist_evaluation",
     "attack_run",
     "class_spread",
     "detect_run",
@@ -51,6 +52,7 @@ __getattr__, __dir__ = lazy_members(
         "InterpretSettings": f"{__name__}.interpret_settings",
         "Interpretation": f"{__name__}.interpretation",
         "Summary": f"{__name__}.interpretation_summary",
+        "assist_evaluation": f"{__name__}.measure",
         "attack_run": f"{__name__}.attacks",
         "class_spread": f"{__name__}.distances",
         "detect_run": f"{__name__}.detection",

@@ -14,7 +14,7 @@ from filterscope import maps
 from filterscope.core.contexts import evaluating, forward_hook
 from filterscope.core.layers import find_layer
 from filterscope.data import Split, batches
-from filterscope.evaluation.part import Part, Subject
+from filterscope.evaluation.part import Part, Subject, alone
 from filterscope.evaluation.part_filters import Measured, mask_of, part_filters
 from filterscope.metrics import LocationInstability, PartInterpretability, functional
 from filterscope.metrics.functional.interpretability import SHARE
@@ -204,8 +204,8 @@ class _Look:
         """Measure the images of one category on the parts that are kept, (P,) bool."""
         size, seed = (self.side, self.side), self.subject.seed
         centres = self.field.centres()
-        steady = LocationInstability(centres, size, random_state=seed)
-        covered = PartInterpretability(centres, self.radius, random_state=seed)
+        steady = alone(LocationInstability(centres, size, random_state=seed))
+        covered = alone(PartInterpretability(centres, self.radius, random_state=seed))
         count = sum(len(split) for split in splits)
         # below, less than one activation would be looked at
         masks = masks and count * centres[..., 0].numel() * SHARE >= 1

@@ -13,7 +13,7 @@ from filterscope import maps
 from filterscope.core.heads import linear_head
 from filterscope.data import Split, Transform, batches
 from filterscope.data.batching import Batch
-from filterscope.evaluation.part import Part, Subject
+from filterscope.evaluation.part import Part, Subject, alone
 from filterscope.metrics import (
     ActivationLocalization,
     GradientLocalization,
@@ -89,8 +89,9 @@ def localize(
         pooling and one linear layer), each with its chance levels, and their rows by class.
     """
     num_classes = len(mean_features)
-    active = ActivationLocalization(num_classes)
-    cam = MapLocalization(num_classes) if linear_head(model, layer) is not None else None
+    active = alone(ActivationLocalization(num_classes))
+    has_cam = linear_head(model, layer) is not None
+    cam = alone(MapLocalization(num_classes)) if has_cam else None
     read = partial(_with_masks, split, transform, batch_size, device, workers)
     for batch, masks in read():
         low = maps.activation_map(model, batch.images, layer, size=None, activation=activation)
@@ -127,8 +128,8 @@ def _gradient_part(
     num_classes, num_filters = mean_features.shape
     number = min(GRADIENT_FILTERS, num_filters)
     every = torch.linspace(0, num_filters - 1, min(EVERY_FILTER, num_filters)).round().long()
-    official = GradientLocalization(num_classes, number, "official")
-    paper = GradientLocalization(num_classes, len(every), "paper")
+    official = alone(GradientLocalization(num_classes, number, "official"))
+    paper = alone(GradientLocalization(num_classes, len(every), "paper"))
     blurs = {
         name: preset.scaled(side / STATED_FOR) for name, preset in maps.GRAD_MAP_PRESETS.items()
     }

@@ -63,7 +63,7 @@ def evaluate_run(
         run: Of `load_run`.
         dataset: The data, when it is loaded already; else the run's own.
         device: auto, cpu, cuda or mps.
-        devices: Processes that share the images.
+        devices: Processes on this machine that share the images.
         batch_size: Images at once, over all processes.
         balanced: Mutual information with as many negatives as positives; None: from 100 classes.
         seed: Of the estimator's noise and of every chance level.
@@ -76,16 +76,7 @@ def evaluate_run(
         ValueError: Data of other classes than the run's.
     """
     dataset = dataset or run.dataset()
-    if dataset.classes != run.classes:
-        raise ValueError(
-            f"{dataset.name} has {len(dataset.classes)} classes ({', '.join(dataset.classes[:3])}, "
-            f"...), the run was trained on {len(run.classes)} ({', '.join(run.classes[:3])}, ...)"
-        )
-    fabric = make_fabric(device, devices)
-    # other processes read the network from the folder again
-    source = run.path if spawns(devices) else run
-    share = partial(_collect, run=source, dataset=dataset, batch_size=batch_size)
-    collected = Collected(*map(torch.from_numpy, launch(fabric, share, devices)))
+    collected, chosen = _collected(run, dataset, device, devices, batch_size)
     num_classes = len(run.classes)
     balanced = num_classes >= BALANCED_FROM if balanced is None else balanced
     mi = functional.mutual_information_matrix(
@@ -100,10 +91,49 @@ def evaluate_run(
             collected.features, collected.labels, num_classes
         ),
         batch_size=batch_size,
-        device=fabric.device,
+        device=chosen,
         seed=seed,
     )
     return _measure(subject, balanced)
+
+
+def assist_evaluation(
+    run: Run,
+    *,
+    dataset: ImageDataset | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    batch_size: int = 256,
+) -> None:
+    """Do what `evaluate_run` asks of the other processes that torchrun or SLURM started.
+
+    Each runs the network over its share of the images; the first process alone goes on from
+    there. (`evaluate_run` in all of them gives each the same evaluation, at the cost of one.)
+
+    Args:
+        run: As in `evaluate_run`, and so are the others.
+        dataset: The data.
+        device: Where to compute.
+        devices: Processes on this machine.
+        batch_size: Images at once, over all processes.
+    """
+    _collected(run, dataset or run.dataset(), device, devices, batch_size)
+
+
+def _collected(
+    run: Run, dataset: ImageDataset, device: str, devices: int, batch_size: int
+) -> tuple[Collected, torch.device]:
+    """What all processes find, and this one's device."""
+    if dataset.classes != run.classes:
+        raise ValueError(
+            f"{dataset.name} has {len(dataset.classes)} classes ({', '.join(dataset.classes[:3])}, "
+            f"...), the run was trained on {len(run.classes)} ({', '.join(run.classes[:3])}, ...)"
+        )
+    fabric = make_fabric(device, devices)
+    # other processes read the network from the folder again
+    source = run.path if spawns(devices) else run
+    share = partial(_collect, run=source, dataset=dataset, batch_size=batch_size)
+    return Collected(*map(torch.from_numpy, launch(fabric, share, devices))), fabric.device
 
 
 def _collect(

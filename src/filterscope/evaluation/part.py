@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchmetrics import Metric
 
 from filterscope.core.layers import find_layer
 from filterscope.data import ImageDataset
 from filterscope.evaluation.collect import Collected
 from filterscope.runs import Run
+
+AnyMetric = TypeVar("AnyMetric", bound=Metric)
 
 
 @dataclass(frozen=True)
@@ -69,3 +72,12 @@ class Part:
 
     def __or__(self, other: Part) -> Part:
         return Part(self.metrics | other.metrics, self.arrays | other.arrays)
+
+
+def alone(metric: AnyMetric) -> AnyMetric:
+    """Keep a metric that sees all images in one process from asking the others for theirs.
+
+    The first process measures while the others, which torchrun or SLURM started, are done.
+    """
+    metric.distributed_available_fn = bool  # always false
+    return metric

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from filterscope.data import ImageDataset, batches, class_weights, load_dataset, num_batches
 from filterscope.runs.folder import Row, RunFolder
+from filterscope.runs.launched import is_first_process
 from filterscope.runs.load import dataset_arguments
 from filterscope.runs.processes import launch, make_fabric, quiet
 from filterscope.training.board import BoardReporter, board_module
@@ -90,7 +90,7 @@ def train(
         board_module()  # told before anything is loaded
     if resume:
         refuse_other_settings(folder.read_config(), settings)
-    elif int(os.environ.get("RANK", "0")) == 0:  # under torchrun, one process makes the folder
+    elif is_first_process():  # which makes the folder, maybe before the others look
         folder.check_free(overwrite=overwrite)
     fabric = make_fabric(settings.device, settings.devices, settings.precision)
     process = partial(
@@ -153,6 +153,11 @@ class _Loop:
         resume: bool,
     ) -> None:
         self.fabric, self.settings, self.folder, self.dataset = fabric, settings, folder, dataset
+        if settings.batch_size % fabric.world_size:
+            raise ValueError(
+                f"`batch_size` ({settings.batch_size}) counts the images of all "
+                f"{fabric.world_size} processes and must divide by their number"
+            )
         self.batch_size = min(settings.batch_size, len(dataset.train))
         self.steps = num_batches(dataset.train, self.batch_size, drop_last=True)
         self.gate_lr = gate_learning_rate(settings, self.steps)

@@ -99,7 +99,7 @@ class TrainSettings:
         precision: Lightning Fabric's name; the gate is float32 in all of them.
         seed: Seed of initial weights, order and augmentation.
         device: auto, cpu, cuda or mps.
-        devices: Processes (DDP), one a device.
+        devices: Processes (DDP) on this machine, one a device.
         compile: Compile the network with torch.compile.
         workers: Processes that load images that do not fit in memory.
         tensorboard: Write the history for TensorBoard, too, into the run's folder tensorboard.
