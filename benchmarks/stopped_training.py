@@ -78,14 +78,13 @@ class Training:
             raise TimeoutError(f"training hangs: {self.text()}")
         return self.process.exitcode
 
-    def sleep(self, seconds: float, *, until_writing: bool) -> bool:
-        """Let it run for a while, and on to its next write; whether a file is half-written."""
-        end = time.perf_counter() + seconds
-        while self.process.is_alive() and time.perf_counter() < end:
-            time.sleep(0.002)
+    def pass_time(self, epochs: int, seconds: float, *, until_writing: bool) -> None:
+        """Let it finish so many epochs, and go on for a while, and perhaps to its next write."""
+        while self.process.is_alive() and self.told() < epochs:
+            time.sleep(0.005)
+        self.process.join(seconds)
         while until_writing and self.process.is_alive() and not self.is_writing():
             pass
-        return self.is_writing()
 
     def is_writing(self) -> bool:
         """Whether a file is half-written."""
@@ -165,15 +164,24 @@ def _mount(*words: str | Path) -> bool:
     return subprocess.run(["mount", *map(str, words)], capture_output=True).returncode == 0
 
 
+def _started(disk: Disk, generator: random.Random, seconds: float, writing: bool) -> Training:
+    """Start or go on, and let some time pass."""
+    done = finished_epochs(disk.run)
+    training = Training(disk.run)
+    # epochs rather than seconds, because others may share the machine
+    epochs = generator.choice([0, *range(done + 1, EPOCHS + 1)])
+    pause = generator.uniform(0, 1.2 * seconds / EPOCHS)
+    training.pass_time(epochs, pause, until_writing=writing)
+    return training
+
+
 def _signal(
     name: str, disk: Disk, generator: random.Random, seconds: float, until_writing: bool
 ) -> tuple[Training, bool]:
     """Send a signal at some moment."""
-    training = Training(disk.run)
-    writing = training.sleep(generator.uniform(0, seconds), until_writing=until_writing)
-    if until_writing:
-        time.sleep(generator.uniform(0, 0.01))
-        writing = training.is_writing()
+    training = _started(disk, generator, seconds, until_writing)
+    time.sleep(generator.uniform(0, 0.01) if until_writing else 0)
+    writing = training.is_writing()
     if training.process.is_alive() and training.process.pid is not None:
         os.kill(training.process.pid, signal.Signals[name])
     return training, writing
@@ -189,8 +197,7 @@ def _full(
     if until_writing:
         disk.fill(free)
         return Training(disk.run), True
-    training = Training(disk.run)
-    training.sleep(generator.uniform(0, seconds), until_writing=False)
+    training = _started(disk, generator, seconds, False)
     disk.fill(0)
     return training, True
 
@@ -199,8 +206,7 @@ def _read_only(
     disk: Disk, generator: random.Random, seconds: float, until_writing: bool
 ) -> tuple[Training, bool]:
     """Forbid to write from some moment on."""
-    training = Training(disk.run)
-    training.sleep(generator.uniform(0, seconds), until_writing=False)
+    training = _started(disk, generator, seconds, False)
     disk.make_read_only()
     return training, False
 
@@ -218,7 +224,7 @@ FAULTS: dict[str, Fault] = {
 
 def finished_epochs(out: Path) -> int:
     """Number of epochs that a run's checkpoint holds; 0 without one."""
-    from filterscope.runs.load import read_checkpoint
+    from filterscope.runs.checkpoint import read_checkpoint
 
     file = out / "last.ckpt"
     return int(read_checkpoint(file)["epoch"]) if file.is_file() else 0

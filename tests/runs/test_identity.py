@@ -25,11 +25,11 @@ OTHERWISE = {
     "filter_statistic": "sum", "filter_loss": "paper", "filter_weight": 0.5,
     "filter_schedule": "constant", "category_factors": "official", "decay_epochs": 5,
     "bias_rate": 2.0, "bias_decay": False,
-    "seed": 9, "device": "cuda", "devices": 7, "compile": True, "workers": 0, "tensorboard": True,
+    "max_unreadable": 0.5, "seed": 9, "device": "cuda", "devices": 7, "compile": True, "workers": 0, "tensorboard": True,
 }  # fmt: skip
 CIRCUMSTANCES = {
     "device", "devices", "workers", "compile", "data_root", "download", "gradient_norms",
-    "tensorboard",
+    "tensorboard", "max_unreadable",
 }  # fmt: skip
 GATE_ONLY = {
     "scheme", "warmup", "period", "gated_epochs", "lambda1", "lambda2", "psi", "density_bound",

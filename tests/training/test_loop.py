@@ -66,8 +66,8 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
 def test_a_run_folder_holds_what_it_should(tmp_path: Path) -> None:
     folder = train(TINY, tmp_path / "run")
     assert {path.name for path in folder.iterdir()} == {
-        "classes.json", "config.yaml", "environment.json", "gate.safetensors", "last.ckpt",
-        "metrics.csv", "model.safetensors",
+        "classes.json", "config.yaml", "data.json", "environment.json", "gate.safetensors",
+        "last.ckpt", "metrics.csv", "model.safetensors",
     }  # fmt: skip
     run = load_run(folder)
     assert run.config == TINY.to_dict()

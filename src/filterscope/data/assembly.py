@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -71,11 +71,15 @@ def load_folder(
         selection: Which images.
         check: Look at streamed files before they are used.
     """
-    classes, train, test = number_classes(*find_images(path))
+    found = find_images(path)
+    classes, train, test = number_classes(*found)
     train, test = selection.divide(train, test)
     transform = _folder_transform(train, image_size)
     augmentation = Augmentation(padding=transform.image_size // 8)
-    return assemble(name, classes, (train, test), transform, augmentation, selection, check=check)
+    sides = (train, test)
+    dataset = assemble(name, classes, sides, transform, augmentation, selection, check=check)
+    ignored = [entry for side in found if side is not None for entry in side.ignored]
+    return replace(dataset, ignored=tuple(ignored))
 
 
 def load_masked_folder(

@@ -138,7 +138,14 @@ def _from_files(
     loaded = iter(loader)
     side = split.transform.image_size
     for part in parts:
-        raw = next(loaded) if len(part) else torch.empty(0, 3, side, side, dtype=torch.uint8)
+        if not len(part):
+            yield torch.empty(0, 3, side, side, dtype=torch.uint8, device=device)
+            continue
+        try:
+            raw = next(loaded)
+        except ValueError as error:  # that of a worker has its traceback in it
+            reason = str(error).strip().splitlines()[-1].removeprefix("ValueError: ")
+            raise ValueError(reason) from error
         yield raw.to(device, non_blocking=True)
 
 

@@ -44,8 +44,29 @@ def open_rgb(source: bytes | str | Path | Image.Image) -> Image.Image:
     except FileNotFoundError:
         raise
     except Exception as error:  # Pillow's decoders raise anything: OSError, SyntaxError, struct...
-        reason = re.sub(r" <_io.*?>", "", str(error)) or type(error).__name__
-        raise UnreadableImageError(f"{name} is not readable as an image: {reason}") from error
+        raise UnreadableImageError(f"{name} is not readable as an image: {_said(error)}") from error
+
+
+def check_readable(content: bytes) -> None:
+    """Raise as `open_rgb` would, but decode a JPEG at an eighth of its size, which is faster.
+
+    Args:
+        content: The bytes of a file.
+
+    Raises:
+        UnreadableImageError: The content is truncated, damaged, no image, or too large to be safe.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
+            _to_rgb(image)
+    except Exception as error:
+        raise UnreadableImageError(f"not readable as an image: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    """What Pillow said; addresses of objects in it differ from run to run."""
+    return re.sub(r" <_io.*?>", "", str(error)) or type(error).__name__
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -96,8 +117,7 @@ def open_mask(source: bytes | str | Path | Image.Image) -> Image.Image:
     except FileNotFoundError:
         raise
     except Exception as error:  # Pillow's decoders raise anything: OSError, SyntaxError, struct...
-        reason = re.sub(r" <_io.*?>", "", str(error)) or type(error).__name__
-        raise UnreadableImageError(f"{name} is not readable as a mask: {reason}") from error
+        raise UnreadableImageError(f"{name} is not readable as a mask: {_said(error)}") from error
     if values.ndim != 2:
         raise UnreadableImageError(
             f"{name} has mode {mode}; expected 1 bit, greyscale or a palette"
@@ -125,7 +145,7 @@ def upright_size(content: bytes) -> tuple[int, int]:
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
             width, height = image.size
     except Exception as error:
-        raise UnreadableImageError(f"not readable as an image: {error}") from error
+        raise UnreadableImageError(f"not readable as an image: {_said(error)}") from error
     return (height, width) if turned else (width, height)
 
 

@@ -18,6 +18,9 @@ EXPECTED = (
 )
 TEST_NAMES = ("test", "val", "valid", "validation")
 
+_NO_IMAGE = f"its name does not end as an image's ({', '.join(EXTENSIONS)})"
+_BESIDE = "it lies beside the class folders"
+
 FILE_LIMIT = 2**28
 """Bytes of the largest file that is read, packed or not; a photograph of 100 megapixels has a
 tenth of it."""
@@ -160,12 +163,14 @@ class Found:
         classes: Class of each.
         masks: Object mask of each in the same store, None where one is missing; None for data
             without masks.
+        ignored: Files that are not taken, each with the reason.
     """
 
     store: Store
     names: tuple[str, ...]
     classes: tuple[str, ...]
     masks: tuple[str | None, ...] | None = None
+    ignored: tuple[tuple[str, str], ...] = ()
 
 
 def find_images(path: Path) -> tuple[Found, Found | None]:
@@ -210,19 +215,28 @@ def _unwrapped(store: Store) -> Store:
 
 def _labelled(store: Store) -> Found:
     """Label the images of a store by their first folder."""
-    names = tuple(name for name in store.names() if "/" in name)
+    files = sorted(name for name in store._files() if not _is_hidden(name))
+    names = tuple(name for name in files if "/" in name and _is_image(name))
+    ignored = tuple(
+        (f"{store}/{name}", _BESIDE if _is_image(name) else _NO_IMAGE)
+        for name in files
+        if not _is_image(name) or "/" not in name
+    )
     if not names:
         raise ValueError(f"{store} holds {_content(store)}; {EXPECTED}")
     classes = tuple(name.split("/")[0] for name in names)
     empty = sorted(set(store.folders()) - set(classes))
     if empty:
         raise ValueError(f"{store}: class folder {empty[0]!r} holds no image")
-    return Found(store, names, classes)
+    return Found(store, names, classes, ignored=ignored)
 
 
 def _is_image(name: str) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
-    return not hidden and name.lower().endswith(EXTENSIONS)
+    return name.lower().endswith(EXTENSIONS) and not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
 
 
 def _content(store: Store) -> str:

@@ -13,7 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from filterscope.data.decode import UnreadableImageError, open_mask, open_rgb, upright_size
+from filterscope.data.decode import (
+    UnreadableImageError,
+    check_readable,
+    open_mask,
+    upright_size,
+)
 from filterscope.data.folders import Found, Store
 from filterscope.data.split import InMemory, Masks, Split, Streamed, choose, hold_out
 from filterscope.data.transform import Transform
@@ -256,24 +261,16 @@ class _Checks:
         self.areas: dict[int, float] = {}
 
     def look(self, index: int) -> None:
-        """Check that a file begins and ends as images do, and read its mask."""
+        """Decode a file as far as it takes to know that it is whole, and read its mask."""
         name = self.files.names[index]
         try:
             content = self.files.store(name)
-            if not _ends_well(content):
-                open_rgb(content)
+            check_readable(content)
             if self.files.masks is not None:
                 mask = _mask(self.files, index, content, self.transform)
                 self.areas[index] = float(mask.double().mean())
         except (UnreadableImageError, OSError) as error:
             self.bad[name] = _reason(error)
-
-
-def _ends_well(content: bytes) -> bool:
-    """Whether a JPEG or PNG has its first and last mark, which truncation takes away."""
-    jpeg = content.startswith(b"\xff\xd8\xff") and content.rstrip(b"\0").endswith(b"\xff\xd9")
-    png = content.startswith(b"\x89PNG\r\n\x1a\n") and b"IEND" in content[-16:]
-    return jpeg or png
 
 
 def _in_threads(work: Callable[[Any], None], items: Iterable[Any], store: Store) -> None:
@@ -284,7 +281,7 @@ def _in_threads(work: Callable[[Any], None], items: Iterable[Any], store: Store)
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).removeprefix("the image is not readable as an image: ")
+    text = str(error).removeprefix("the image is ").removeprefix("not readable as an image: ")
     return text.removeprefix("the mask is ").removeprefix("the mask ").splitlines()[0]
 
 

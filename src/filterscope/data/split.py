@@ -169,6 +169,8 @@ class ImageDataset:
         mask_notes: Empty masks, masks without an image and the like, counted in words.
         landmark_notes: Missing and repeated parts and the like, counted in words.
         negative: The class of images that show none of the others, where there is one.
+        ignored: Files in the folders of the images that are not taken for images, each with the
+            reason.
     """
 
     name: str
@@ -181,6 +183,20 @@ class ImageDataset:
     mask_notes: tuple[str, ...] = ()
     landmark_notes: tuple[str, ...] = ()
     negative: str | None = None
+    ignored: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def left_out_notes(self) -> tuple[str, ...]:
+        """How many files were left out, and the first of them, in words."""
+        notes = []
+        for files, what in (
+            (self.unreadable, "images are unreadable and left out"),
+            (self.ignored, "files are not taken for images"),
+        ):
+            if files:
+                first = "; ".join(f"{name} ({reason})" for name, reason in files[:3])
+                notes.append(f"{len(files)} {what}: {first}{'; ...' * (len(files) > 3)}")
+        return tuple(notes)
 
     @property
     def categories(self) -> tuple[str, ...]:

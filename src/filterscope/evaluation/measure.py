@@ -177,6 +177,7 @@ def _measure(subject: Subject, balanced: bool) -> Evaluation:
         "data": subject.dataset.name,
         "split": "test",
         "num_samples": len(collected.labels),
+        "unreadable": len(subject.dataset.unreadable),
         "num_classes": mi.shape[0],
         "num_filters": mi.shape[1],
         "layer": run.layer,

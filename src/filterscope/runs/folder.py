@@ -73,6 +73,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def data(self) -> Path:
+        """How many images there were, and which files were left out."""
+        return self.path / "data.json"
+
+    @property
     def evaluation(self) -> Path:
         """Every metric, with its settings and sample counts."""
         return self.path / "evaluation.json"
@@ -134,6 +139,7 @@ class RunFolder:
             self.parts,
             self.classes,
             self.environment,
+            self.data,
             self.evaluation,
             self.arrays,
             self.report,

@@ -10,7 +10,8 @@ from typing import Any
 # Settings that change where and how a run computes and what it notes, not what it trains.
 _CIRCUMSTANCES = frozenset(
     {
-        "device", "devices", "workers", "compile", "data_root", "download", "gradient_norms",
+        "device", "devices", "workers", "compile", "data_root", "download", "max_unreadable",
+        "gradient_norms",
         "tensorboard",
     }
 )  # fmt: skip

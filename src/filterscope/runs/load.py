@@ -132,6 +132,7 @@ def dataset_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
         # runs made before these were settings took the defaults
         "repeat": config.get("repeat", True),
         "official_leaky_split": config.get("official_leaky_split", False),
+        "max_unreadable": config.get("max_unreadable", 0.01),
     }
 
 

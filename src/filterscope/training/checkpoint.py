@@ -16,7 +16,9 @@ from filterscope.training.optimizers import Optimizers
 from filterscope.training.settings import TrainSettings
 
 # Settings that may differ in a resumed run: none of them changes what is computed.
-FREE_TO_CHANGE = frozenset({"data_root", "download", "device", "workers", "compile", "tensorboard"})
+FREE_TO_CHANGE = frozenset(
+    {"data_root", "download", "max_unreadable", "device", "workers", "compile", "tensorboard"}
+)
 
 
 def write_checkpoint(

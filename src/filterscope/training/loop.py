@@ -82,8 +82,8 @@ def train(
         >>> settings = TrainSettings(model="resnet20", epochs=1, limit=64, limit_test=32)
         >>> folder = train(settings, tempfile.mkdtemp() + "/run")
         >>> sorted(path.name for path in folder.iterdir())
-        ['classes.json', 'config.yaml', 'environment.json', 'last.ckpt', 'metrics.csv',
-         'model.safetensors']
+        ['classes.json', 'config.yaml', 'data.json', 'environment.json', 'last.ckpt',
+         'metrics.csv', 'model.safetensors']
     """
     folder = RunFolder(Path(out))
     if settings.tensorboard:

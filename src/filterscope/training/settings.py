@@ -30,6 +30,7 @@ class TrainSettings:
             comes once an epoch and is mirrored at random.
         official_leaky_split: Divide part-folder as the authors' code does, with repetitions on
             both sides; for comparisons with published numbers alone.
+        max_unreadable: Share of unreadable images above which training is refused.
         class_weights: balanced weighs each class by N / (C n_c) in the loss.
         task_loss: softmax is the cross entropy; logistic asks yes or no of each logit, and has a
             single logit for one category against negatives. Default: logistic for such data,
@@ -118,6 +119,7 @@ class TrainSettings:
     download: bool = False
     repeat: bool = True
     official_leaky_split: bool = False
+    max_unreadable: float = 0.01
     class_weights: Literal["none", "balanced"] = "none"
     task_loss: TaskLoss | None = None
     model: str = "resnet20"
@@ -184,6 +186,8 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"`{name}` must be above 0, got {value!r}")
+        if not 0 <= self.max_unreadable <= 1:
+            raise ValueError(f"`max_unreadable` must lie in [0, 1], got {self.max_unreadable}")
         if not 0 < self.test_fraction < 1:
             raise ValueError(f"`test_fraction` must lie between 0 and 1, got {self.test_fraction}")
         if self.gated_epochs > self.period:

@@ -7,6 +7,7 @@ from lightning.fabric import Fabric
 from filterscope.core.files import write_json
 from filterscope.core.pretrained import write_tensors
 from filterscope.data import ImageDataset
+from filterscope.runs.data_notes import write_data_notes
 from filterscope.runs.environment import describe_environment
 from filterscope.runs.folder import RunFolder
 from filterscope.training.network import Network
@@ -21,10 +22,7 @@ def dataset_notes(dataset: ImageDataset) -> list[str]:
         f"{dataset.name}: {len(dataset.train)} training and {len(dataset.test)} test images, "
         f"{len(dataset.classes)} classes, {side} x {side} pixels"
     ]
-    if dataset.unreadable:
-        first = ", ".join(str(path) for path, _ in dataset.unreadable[:3])
-        notes.append(f"{len(dataset.unreadable)} images are unreadable and left out: {first}")
-    return [*notes, *dataset.mask_notes, *dataset.landmark_notes]
+    return [*notes, *dataset.left_out_notes, *dataset.mask_notes, *dataset.landmark_notes]
 
 
 def write_description(
@@ -49,6 +47,7 @@ def write_description(
             "transform": dataset.transform.to_dict(),
         },
     )
+    write_data_notes(folder, dataset)
     environment = describe_environment(fabric.device)
     write_json(
         folder.environment,
