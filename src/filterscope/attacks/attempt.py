@@ -15,8 +15,11 @@ from filterscope.core.answers import class_scores
 from filterscope.core.contexts import evaluating
 
 Normalize = Callable[[Tensor], Tensor] | None
-# On the CPU, caches stop larger batches from gaining; accelerators want more work at a time.
+# Accelerators want more work at a time.
 CPU_BATCH, OTHER_BATCH = 128, 1024
+# Numbers in the images of one forward pass whose maps the caches of a processor hold: 16 images of
+# 32 x 32 pixels pass 1.2 to 1.7 times as fast as 128 of them. Large images fill them alone.
+_CPU_NUMBERS, _CPU_LEAST = 16 * 3 * 32 * 32, 4
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Classifier:
     Attributes:
         model: Gives logits (N, C), or (N, 1) for one category against everything else.
         normalize: What prepares pixels for the network; None: nothing.
-        batch_size: The most images of one forward pass.
+        batch_size: The most images of one pass.
+        asked: The most images of one forward pass without gradients; at most `batch_size`.
     """
 
     model: nn.Module
     normalize: Normalize
     batch_size: int
+    asked: int
 
     def ask(self, count: int, make: Callable[[slice], Tensor]) -> Tensor:
         """Give the scores of images that are made when their turn comes.
@@ -48,8 +53,8 @@ class Classifier:
         """
         with evaluating(self.model):
             parts = [
-                self._scores(make(slice(start, start + self.batch_size)))
-                for start in range(0, count, self.batch_size)
+                self._scores(make(slice(start, start + self.asked)))
+                for start in range(0, count, self.asked)
             ]
         scores = torch.cat(parts)
         broken = int((~torch.isfinite(scores)).any(1).sum())
@@ -182,7 +187,7 @@ def begin(
         same = int((targets == labels).sum())
         if same:
             raise ValueError(f"`targets` must differ from `labels`, but {same} are the same")
-    classifier = Classifier(model, normalize, batch_size)
+    classifier = Classifier(model, normalize, batch_size, _asked(images, batch_size))
     scores = classifier.scores(pixels)
     num_classes = scores.shape[1]
     check_range("labels", labels, num_classes)
@@ -190,6 +195,13 @@ def begin(
         check_range("targets", targets, num_classes)
     excluded = scores.argmax(1) != labels
     return Attempt(classifier, pixels, labels, targets, excluded, num_classes)
+
+
+def _asked(images: Tensor, batch_size: int) -> int:
+    """How many images a forward pass without gradients is given."""
+    if images.device.type != "cpu":
+        return batch_size
+    return min(batch_size, max(_CPU_LEAST, _CPU_NUMBERS // images[0].numel()))
 
 
 def image_generators(seed: int, count: int) -> list[np.random.Generator]:

@@ -175,5 +175,5 @@ class _Evolution:
         self.queries[self.active] += population
         self.success[self.active] = found
         self.active = self.active[~found]
-        given = resistances.cpu().double().numpy()
+        given = resistances.cpu().numpy().astype(np.float64)
         return dict(zip(candidates, given, strict=True))
