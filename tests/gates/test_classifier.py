@@ -252,6 +252,12 @@ def test_known_architectures_need_no_layer_and_say_which_was_taken():
     assert net.gate.num_filters == 512
 
 
+def test_the_gate_is_made_where_the_model_is():
+    net = GatedClassifier(Small().to("meta"), "relu", 5, 8)
+    assert net.gate.matrix.device.type == "meta"
+    assert net(torch.zeros(2, 3, 9, 9, device="meta"), torch.zeros(2).long().to("meta")).is_meta
+
+
 def test_the_layer_may_be_the_module():
     model = Small()
     assert GatedClassifier(model, model.relu, 5, 8).layer_name == "relu"
