@@ -106,6 +106,35 @@ def test_large_patches_are_left_out(
     assert aligned(model, model.conv1, digits) is not None
 
 
+def test_many_classes_of_large_patches_are_left_out(
+    network: object, digits: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = network("resnet20")
+    monkeypatch.setattr(alignment, "MOST_WORK", 10 * 27**3 - 1)
+    assert aligned(model, model.conv1, digits) is None
+    monkeypatch.setattr(alignment, "MOST_WORK", 10 * 27**3)
+    assert aligned(model, model.conv1, digits) is not None
+
+
+@pytest.mark.parametrize("classes_together", [1, 3])
+def test_classes_in_groups_give_the_same_and_see_each_image_once(
+    classes_together: int,
+    network: object,
+    digits: ImageDataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = network("resnet20")
+    whole = aligned(model, model.conv1, digits)
+    monkeypatch.setattr(alignment, "MOMENT_BYTES", 8 * 27**2 * classes_together)
+    seen: list[int] = []
+    handle = model.register_forward_hook(lambda _m, inputs, _o: seen.append(len(inputs[0])))
+    found = aligned(model, model.conv1, digits)
+    handle.remove()
+    torch.testing.assert_close(found, whole, rtol=0, atol=1e-9)
+    assert sum(seen) == len(digits.test)
+    assert max(seen) <= classes_together * int(digits.test.labels.bincount().max())
+
+
 def test_the_first_images_of_each_class_are_looked_at(
     network: object, digits: ImageDataset, images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from filterscope import load_run
 from filterscope.core.gate_points import gate_point
-from filterscope.evaluation import Evaluation, evaluate_run
+from filterscope.evaluation import Evaluation, evaluate_run, specificity
 from filterscope.evaluation.part import Part, Subject
 from filterscope.evaluation.specificity import (
     cluster_part,
@@ -99,6 +99,19 @@ def test_a_class_without_images_has_no_strongest_filters(subject: Subject) -> No
 def test_fewer_images_than_classes_have_no_clusters(subject: Subject) -> None:
     few = dataclasses.replace(subject.collected, features=subject.collected.features[:9])
     assert cluster_part(dataclasses.replace(subject, collected=few)) == Part()
+
+
+def test_large_clusters_start_once_and_say_so(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = subject.collected.features.numel() * 10
+    monkeypatch.setattr(specificity, "MOST_WORK", size)
+    assert "cluster_starts" not in cluster_part(subject).metrics
+    monkeypatch.setattr(specificity, "MOST_WORK", size - 1)
+    part = cluster_part(subject)
+    once = functional.cluster_centres(subject.collected.features, subject.gate, n_init=1)
+    assert part.metrics["cluster_starts"] == 1
+    assert part.metrics["cluster_cosine"] == pytest.approx(once.mean_cosine, abs=1e-12)
 
 
 def without_class(run: Run, missing: int) -> Evaluation:

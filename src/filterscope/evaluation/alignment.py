@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from filterscope.core.contexts import evaluating
 from filterscope.data import Split, Transform, batches
+from filterscope.data.batching import Batch
 from filterscope.metrics import functional
 
 IMAGES_OF_CLASS = 200
@@ -16,6 +18,13 @@ IMAGES_OF_CLASS = 200
 
 LARGEST_PATCH = 2500
 """Numbers in a patch above which the principal components would cost more than all else."""
+
+MOST_WORK = 1.6e12
+"""Classes times the cube of that number above which they would cost it, too: 100 classes of the
+largest patches, or 1000 of 1169 numbers."""
+
+MOMENT_BYTES = 2**26
+"""Memory for the second moments of the classes that are looked at together."""
 
 
 def class_alignment(
@@ -43,50 +52,54 @@ def class_alignment(
 
     Returns:
         (C, K) float64; None for grouped convolutions, for padding other than a number of zeros,
-        and for patches of more than `LARGEST_PATCH` numbers.
+        for patches of more than `LARGEST_PATCH` numbers, and above `MOST_WORK`.
 
     Source: Liang et al., ECCV 2020, appendix D.
     """
     patch = convolution.weight[0].numel()
     zeros_around = convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str)
-    if convolution.groups != 1 or not zeros_around or patch > LARGEST_PATCH:
+    too_much = patch > LARGEST_PATCH or num_classes * patch**3 > MOST_WORK
+    if convolution.groups != 1 or not zeros_around or too_much:
         return None
-    members = [torch.nonzero(split.labels == c).flatten() for c in range(num_classes)]
-    chosen = torch.cat([places[:IMAGES_OF_CLASS] for places in members]).sort().values
-    seen: list[Tensor] = []
-
-    def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        seen.append(inputs[0].detach())
-
-    handle = convolution.register_forward_pre_hook(hook)
-    totals: list[Tensor] = []
-    try:
-        with evaluating(model):
-            for images, labels, _ in batches(
-                split.take(chosen),
-                batch_size,
-                transform=transform,
-                device=device,
-                workers=workers,
-            ):
-                seen.clear()
-                model(images)
-                found = _moments(convolution, seen[0], labels, num_classes)
-                totals = [a + b for a, b in zip(totals, found, strict=True)] if totals else found
-    finally:
-        handle.remove()
-    weights = convolution.weight.detach().cpu()
-    counts, sums, products = totals
-    return functional.class_subspace_alignment(weights, counts, sums, products)
+    rows = []
+    # a class's images are its own: in groups each is still seen once, with the memory of a group
+    for group in torch.arange(num_classes).split(max(1, MOMENT_BYTES // (8 * patch**2))):
+        members = [torch.nonzero(split.labels == c).flatten() for c in group.tolist()]
+        chosen = torch.cat([places[:IMAGES_OF_CLASS] for places in members]).sort().values
+        some = batches(
+            split.take(chosen), batch_size, transform=transform, device=device, workers=workers
+        )
+        moments = _moments(model, convolution, some, int(group[0]), len(group))
+        weights = convolution.weight.detach().cpu()
+        rows.append(functional.class_subspace_alignment(weights, *moments))
+    return torch.cat(rows)
 
 
 def _moments(
-    convolution: nn.Conv2d, inputs: Tensor, labels: Tensor, num_classes: int
-) -> list[Tensor]:
+    model: nn.Module, convolution: nn.Conv2d, some: Iterator[Batch], first: int, num_classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Moments of the patches of `num_classes` classes from the first one on, on CPU."""
     sizes = (convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation)
     kernel, stride, padding, dilation = (_pair(size) for size in sizes)
-    found = functional.patch_moments(inputs, labels, kernel, stride, padding, dilation, num_classes)
-    return [moment.cpu() for moment in found]
+    patch = convolution.weight[0].numel()
+    counts = torch.zeros(num_classes, dtype=torch.int64)
+    sums = torch.zeros(num_classes, patch, dtype=torch.float64)
+    products = torch.zeros(num_classes, patch, patch, dtype=torch.float64)
+    seen: list[Tensor] = []
+    handle = convolution.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        with evaluating(model):
+            for images, labels, _ in some:
+                seen.clear()
+                model(images)
+                found = functional.patch_moments(
+                    seen[0], labels - first, kernel, stride, padding, dilation, num_classes
+                )
+                for total, part in zip((counts, sums, products), found, strict=True):
+                    total += part.cpu()
+    finally:
+        handle.remove()
+    return counts, sums, products
 
 
 def _pair(size: Any) -> tuple[int, int]:
