@@ -142,7 +142,7 @@ class Shell:
         shorter = SHORT.get(words[1], [])
         if "--resume" in words:  # a run goes on with the settings it began with
             shorter = []
-        elif any(word.endswith("_parts") for word in words):  # whose pools leave nothing of 32
+        elif any(word.endswith("parts") for word in words):  # whose maps 32 pixels are too few
             shorter = [flag.replace("image_size=32", "image_size=64") for flag in shorter]
         elif "--run" in words:  # which has an image size of its own
             shorter = [flag for flag in shorter if not flag.startswith("--image_size")]

@@ -12,7 +12,7 @@ NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 WORDS = {
     "attacks": "features of 2 convolutions",
     "gates_on_digits": "by chance 10%",
-    "image_networks": "share of the row within 2 pixels: 1.0000",
+    "image_networks": "share of the row within 2 pixels: 0.9",
     "linear_interpreters": "largest gap between F x0 + r and the network's output",
     "part_templates": "always the middle",
 }
