@@ -6,11 +6,13 @@ import dataclasses
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 import jsonargparse
 
 from filterscope.core.names import unknown_name
+from filterscope.core.yaml_files import read_yaml
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -50,6 +52,9 @@ class Parser(jsonargparse.ArgumentParser):
                 del rest[:count]
             else:
                 joined.append(word)
+        for word in (*configs, *joined):
+            if word.startswith("--config="):
+                _check_config(Path(word.removeprefix("--config=")))
         return self.parse_args([*configs, *joined])
 
     def add_switch(self, name: str, default: bool, text: str) -> None:
@@ -91,3 +96,9 @@ def _literals(hint: Any) -> tuple[str, ...]:
     if get_origin(hint) is Literal:
         return tuple(str(word) for word in inner)
     return tuple(word for part in inner for word in _literals(part))
+
+
+def _check_config(file: Path) -> None:
+    """Raise for a file of settings that jsonargparse would choke on; it tells of a missing one."""
+    if file.is_file() and not isinstance(read_yaml(file), dict):
+        raise ValueError(f"{file} must hold settings by name, as in `lr: 0.1`")
