@@ -232,7 +232,7 @@ def test_pixels_that_cancel_are_told(random_image) -> None:
     with torch.no_grad():
         model[2].weight[0] = torch.tensor([1.0, -1.0, 1.0, -1.0 + 1e-5])
     interpreter = LinearInterpreter(model, random_image(1, 1, 2, 2))
-    with pytest.warns(UserWarning, match="1 of 2 labels cancel"):
+    with pytest.warns(UserWarning, match="pixels of 1 of 2 labels cancel"):
         pixel_discussion(interpreter, [0, 1], "literal")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -243,7 +243,7 @@ def test_a_score_that_reaches_no_pixel_is_told(random_image) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).double()
     nn.init.zeros_(model[1].weight)
     interpreter = LinearInterpreter(model, random_image(1, 1, 2, 2))
-    with pytest.warns(UserWarning, match="1 of 1 labels cancel"):
+    with pytest.warns(UserWarning, match="pixels of 1 of 1 labels cancel"):
         assert not pixel_discussion(interpreter, 0, "literal").any()
     pixels = pixel_discussion(interpreter, 0)
     torch.testing.assert_close(pixels, (interpreter.output[0, 0] / 4).expand(2, 2))

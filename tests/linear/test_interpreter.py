@@ -413,6 +413,13 @@ def test_not_a_number_is_refused(model, image) -> None:
         LinearInterpreter(nn.Sequential(nn.Flatten(), Exploding()), image)
 
 
+def test_images_on_another_device_are_refused(image) -> None:
+    model = nn.Flatten()
+    model.register_buffer("seen", torch.zeros((), dtype=torch.long, device="meta"))
+    with pytest.raises(ValueError, match="`images` are on cpu, the model is on meta"):
+        LinearInterpreter(model, image)
+
+
 class Exploding(nn.Module):
     def forward(self, x):
         return x * 1e200 * 1e200

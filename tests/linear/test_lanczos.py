@@ -1,9 +1,10 @@
 """The iteration against dense decompositions: flat, steep and repeated values, restarts."""
 
+import numpy as np
 import pytest
 import torch
 
-from filterscope.linear.lanczos import largest_triplets
+from filterscope.linear.lanczos import _effort, largest_triplets
 
 
 def matrix(values, sizes, seed=1):
@@ -76,6 +77,10 @@ def test_all_values_of_a_small_matrix() -> None:
 
 def test_a_map_of_zeros_has_values_of_zero() -> None:
     assert not decomposed(torch.zeros(5, 8), 2).values.any()
+    large = decomposed(torch.zeros(120, 90), 2)
+    assert large.is_converged
+    assert not large.values.any()
+    assert sum(large.products) < 30, "residuals of zero are small beside a value of zero"
 
 
 def test_it_ends_when_products_run_out_and_counts_them() -> None:
@@ -93,6 +98,15 @@ def test_it_ends_when_products_run_out_and_counts_them() -> None:
     found = largest_triplets(forward, adjoint, (120, 90), 6, given, max_products=20)
     assert not found.is_converged
     assert found.products == (calls["forward"], calls["adjoint"]) == (10, 10)
+
+
+def test_a_fresh_start_is_followed_half_longer_than_half_of_the_values_took() -> None:
+    values = np.array([6.0, 5.0, 4.0, 3.0, 2.0])  # four lie above the last
+    looks = [(6, [1.9, 1.0]), (8, [6.0, 1.5]), (10, [6.0, 5.0, 1.0]), (14, list(values))]
+    history = [(taken, np.array(found)) for taken, found in looks]
+    assert _effort(history, values, 1e-6) == 15 + 6
+    assert _effort(history[:2], values, 1e-6) == 12 + 6, "never told: as long as it took in all"
+    assert _effort([(100, values)], values, 1e-6) == 40
 
 
 def test_the_seed_decides() -> None:

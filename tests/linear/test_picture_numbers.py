@@ -27,6 +27,13 @@ def test_energy_within_by_hand() -> None:
     assert energy_within(1e-30 * picture, (1, 1), 0) == pytest.approx(9 / 30)
 
 
+def test_a_pixel_whose_centre_lies_on_the_circle_is_within() -> None:
+    picture = torch.tensor([[0.0], [1.0]])
+    for tenths in range(10):
+        place = tenths / 10
+        assert energy_within(picture, (place, 0), 1 - place) == 1
+
+
 def test_energy_within_equals_a_loop() -> None:
     picture = torch.randn(3, 9, 11, generator=torch.Generator().manual_seed(0))
     near = total = 0.0
