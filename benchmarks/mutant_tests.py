@@ -2,9 +2,9 @@
 
 Two kinds of fork. Nearly every mutant changes the code of one function: then the process has
 collected all tests, the fork puts the changed code into the live function, and only the chosen
-tests cost anything. What runs on import (constants, default values, decorators, compiled
-functions) needs a fork of a process that has imported PyTorch but nothing that has mutants, which
-then finds the changed module in place of the real one.
+tests cost anything. What runs on import (constants, default values, decorators) needs a fork of a
+process that has imported PyTorch but nothing that has mutants, which then finds the changed module
+in place of the real one. Compiled functions run as plain Python, or no change would reach them.
 """
 
 from __future__ import annotations
@@ -37,10 +37,8 @@ WARM = [
     *("sklearn.feature_selection", "timm", "PIL.Image", "hypothesis.extra.numpy"),
     *("xdist.plugin", "pytest_timeout", "_pytest.doctest", "_pytest.skipping"),
 ]
-# modules that are seen only by the tests of another, since they run compiled
-COMPILED = {"_neighbors": "mutual_information"}
-SLACK = 30  # seconds of processor time beyond which, and
-TIMES = 5  # times its tests' duration beyond which a mutant hangs
+SLACK = 10  # seconds of processor time beyond which, and
+TIMES = 4  # times its tests' duration beyond which a mutant hangs
 OPTIONS = [
     *("-o", "addopts=--import-mode=importlib", "-m", "not full and not data", "-p", "no:terminal"),
     *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:schemathesis", "--hypothesis-seed=0"),
@@ -64,15 +62,16 @@ class Trace:
 
         Args:
             file: The module.
-            lines: Lines of it; none: any of the file. Where no test is seen to execute one, all
-                of the module's own.
+            lines: Lines of it; none: any of the file, and then any of the package. Where no test is
+                seen to execute one, all of the module's own.
             budget: Seconds of processor time; the quickest are taken, at least one.
         """
         known = self.lines.get(str(file), {})
         wanted = map(str, lines) if lines else known
-        own = f"/test_{COMPILED.get(file.stem, file.stem.strip('_'))}.py"
+        own = f"/test_{file.stem.strip('_')}.py"
         tests = {test for line in wanted for test in known.get(line, [])}
         tests = tests or {test for test in self.durations if own in test}
+        tests = tests or (set() if lines else set(self.durations))
         ordered = sorted(tests, key=lambda test: (own not in test, self.durations[test]))
         chosen, total = ordered[:1], 0.0
         for test in ordered[1:]:
@@ -94,6 +93,7 @@ def warm_up(folder: Path) -> None:
     """
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["NUMBA_DISABLE_JIT"] = "1"
     core = [f"filterscope.core.{file.stem}" for file in Path("src/filterscope/core").glob("*.py")]
     for name in [*WARM, *(name for name in core if not name.endswith("__"))]:
         importlib.import_module(name)
@@ -160,8 +160,6 @@ class Collected:
         Returns:
             As `try_module`; None if the mutant changes something else than one function's code.
         """
-        if file.stem in COMPILED:
-            return None
         code = changed_function(file.read_text(), number)
         function = code and _live_function(sys.modules[_name(file)], code.co_qualname)
         if not code or not function:

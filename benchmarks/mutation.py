@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--packages", nargs="+", choices=TESTS, default=list(TESTS))
     parser.add_argument("--count", type=int, default=100, help="mutants of each package")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--budget", type=float, default=20, help="seconds of tests for a mutant")
+    parser.add_argument("--budget", type=float, default=12, help="seconds of tests for a mutant")
     parser.add_argument("--out", type=Path, required=True, help="folder for what is known")
     parser.add_argument("--again", action="store_true", help="try the survivors again")
     options = parser.parse_args()
