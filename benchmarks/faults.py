@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stopped_training import FAULTS, Disk, Training, finished_epochs
+from stopped_training import EPOCHS, FAULTS, Disk, Training, finished_epochs
 
 STOPS_A_RUN = 4
 
@@ -120,7 +120,7 @@ def undisturbed(out: Path) -> float:
     shutil.rmtree(out)
     start = time.perf_counter()
     training = Training(out)
-    if training.wait() != 0:
+    if training.wait() != 0 or training.told() != EPOCHS:
         raise SystemExit(training.text())
     return time.perf_counter() - start
 
@@ -147,7 +147,7 @@ def main() -> None:
             numbers = f"{o.stops:>6}{o.writing:>9}{o.runs:>6}{o.survived:>10}{len(o.problems):>10}"
             print(f"{fault:<18}{numbers}", flush=True)
             problems += [f"{fault}: {problem}" for problem in o.problems]
-    print("\n".join(problems[:20]))
+            print("\n".join(o.problems[:10]), end="\n" * bool(o.problems), flush=True)
     raise SystemExit(bool(problems))
 
 

@@ -44,6 +44,7 @@ def run_words(words: list[str], log: str, limit: int | None) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells' background jobs ignore it
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     from filterscope.cli import main
@@ -99,7 +100,7 @@ class Training:
 
     def told(self) -> int:
         """The last epoch that it has called finished, counted from 1; 0 before."""
-        return max(map(int, re.findall(rf"^ *(\d+)/{EPOCHS} ", self.text(), re.M)), default=0)
+        return max(map(int, re.findall(rf"\b(\d+)/{EPOCHS} ", self.text())), default=0)
 
     def problems(self, fault: str) -> list[str]:
         """What is wrong with the way it ended."""

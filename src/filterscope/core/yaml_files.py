@@ -43,7 +43,6 @@ def read_yaml(path: str | Path) -> Any:
         raise ValueError(f"{path} holds {size} bytes; expected settings, {LARGEST} at most")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Plain)
-    # its readers of dates, numbers and keys raise what Python's raise
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError) as error:
+    except Exception as error:  # its readers of dates, numbers and keys raise many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} is not readable as YAML: {reason}") from error
