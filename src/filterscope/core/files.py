@@ -53,17 +53,9 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
-        failure = _failure(error)
-        if failure is None or failure.errno is None:
+        if not isinstance(error, OSError) or error.errno is None or error.filename is not None:
             raise
-        raise type(failure)(failure.errno, failure.strerror, str(path)) from error
-
-
-def _failure(error: BaseException | None) -> OSError | None:
-    """What the system said, also where a writer such as PyTorch's raised its own error after it."""
-    while isinstance(error, RuntimeError):
-        error = error.__cause__ or error.__context__
-    return error if isinstance(error, OSError) else None
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def is_leftover(path: str | Path) -> bool:

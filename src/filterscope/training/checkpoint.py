@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,11 @@ def write_checkpoint(
         "rows": rows,
         "settings": settings.to_dict(),
     }
+    # PyTorch's writer ends the process where Ctrl-C or a full disk takes its file away
+    content = BytesIO()
+    torch.save(state, content)
     with atomic_write(file) as target:
-        torch.save(state, target)
+        target.write(content.getbuffer())
 
 
 def restore_checkpoint(
