@@ -138,7 +138,7 @@ def test_lists_show_what_there_is(
 
 def test_doctor_tells_versions_and_data() -> None:
     shown = filterscope("doctor").stdout
-    for word in ("torch", "threads", "disk", "data"):
+    for word in ("torch", "threads", "GB free", "Data in"):
         assert word in shown
 
 
