@@ -1,5 +1,7 @@
 """Probes on crops: equal to the full map, for each operation, at borders and in the middle."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from torch import nn
@@ -181,6 +183,14 @@ def test_a_small_part_of_the_work_is_done(randomised, random_image) -> None:
     classifier = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double()
     flat = LinearInterpreter(classifier, random_image(1, 3, 2, 2))._program
     assert planned(flat, ((0, 1), (0, 1)), (2, 2)).share == 1
+
+
+def test_a_plan_is_not_changed(random_image) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Flatten(), nn.Linear(4, 2)).double()
+    program = LinearInterpreter(model, random_image(1, 1, 2, 2))._program
+    plan = planned(program, ((0, 1), (0, 1)), (2, 2))
+    with pytest.raises(FrozenInstanceError):
+        plan.share = 0.5
 
 
 def test_transposed_convolutions_whose_padding_exceeds_their_kernel(random_image) -> None:

@@ -62,6 +62,13 @@ def test_restarts_lose_nothing(name, block) -> None:
     torch.testing.assert_close(tight.values, SPECTRA[name][:3], atol=1e-6, rtol=0)
 
 
+def test_a_restart_leaves_room_for_the_next_blocks() -> None:
+    given = matrix(SPECTRA["rank 4"], (120, 90))  # after two blocks every residual is zero
+    found = decomposed(given, 2, block=16, budget=0)
+    assert found.is_converged
+    torch.testing.assert_close(found.values, SPECTRA["rank 4"][:2], atol=1e-9, rtol=0)
+
+
 def test_a_tight_tolerance_gives_all_digits() -> None:
     given = matrix(SPECTRA["flat"], (120, 90))
     found = decomposed(given, 4, tolerance=1e-11)

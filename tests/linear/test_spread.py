@@ -1,6 +1,7 @@
 """Spreading over pixels, and following height and width through a network."""
 
 import math
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -74,6 +75,14 @@ def test_height_and_width_are_followed(randomised, random_image) -> None:
         ("conv2d", (2, 3)), ("layer_norm", (1, 2)), ("add", (1, 2)), ("linear", (1, 2)),
         ("add", (2, 1)), ("sub", (2, 3)), ("add", None), ("linear", None),
     ]  # fmt: skip
+
+
+def test_a_place_is_not_changed(random_image) -> None:
+    interpreter = LinearInterpreter(nn.Sequential(nn.Conv2d(1, 1, 1)).double(),
+                                    random_image(1, 1, 2, 2))  # fmt: skip
+    place = find_places(interpreter._program, interpreter.images)[interpreter._program.target]
+    with pytest.raises(FrozenInstanceError):
+        place.axes = None
 
 
 class Moves(nn.Module):

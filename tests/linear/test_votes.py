@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,8 @@ def test_counts_of_a_hand_made_picture() -> None:
         (7, 8, 4), (2, 3, 2), (4, 3, 2)
     ]  # fmt: skip
     assert len(votes.top(99)) == 5
+    with pytest.raises(FrozenInstanceError):
+        votes.top(1)[0].share = 1.0
     expected = -sum(n / 16 * math.log(n / 16) for n in (3, 3, 8, 2))
     assert votes.entropy == pytest.approx(expected, rel=1e-12)
     assert votes.chance_entropy == pytest.approx(math.log(5))
@@ -102,6 +105,8 @@ def test_votes_inside_an_object() -> None:
     mask[:3, 2:] = True
     inside = votes.share_inside(mask, 4)
     assert (inside.share, inside.area, inside.num_votes) == (1.0, 6 / 16, 3)
+    with pytest.raises(FrozenInstanceError):
+        inside.share = 0.0
     best = votes.share_inside(mask)
     assert (best.label, best.share, best.num_votes) == (9, 0.0, 2)
     nobody = votes.share_inside(mask, 11)
