@@ -26,10 +26,17 @@ from mutants import Mutant, mutants
 
 SOURCE = Path("src/filterscope")
 # tests that the mutants of a package have to pass
+_MINUTES_UNCOMPILED = ("noise_reaches_the_specified_floor", "dead_filters_reach_the_floor_of_noise")
 TESTS = {
     "gates": ["tests/gates", "tests/runs/test_pretrained.py"],
     "linear": ["tests/linear"],
-    "metrics/functional": ["tests/metrics"],
+    "metrics/functional": [
+        "tests/metrics",
+        *(
+            f"--deselect=tests/metrics/test_mutual_information.py::test_{name}"
+            for name in _MINUTES_UNCOMPILED
+        ),
+    ],
 }
 
 
