@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no
 # Without compiled bytecode each start of PyTorch and Lightning takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all coverage mutation lint bench docs clean
+.PHONY: demo test test-all coverage mutation lint bench docs dist try-wheel lowest clean
 .DELETE_ON_ERROR:
 
 demo: .install-core.stamp
@@ -57,8 +57,24 @@ bench: .install-dev.stamp
 docs: .install-dev.stamp
 	$(BIN)/mkdocs build --strict
 
+# The wheel is built from the sdist.
+dist: .install-dev.stamp
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+# The demo from the wheel alone, in an empty environment that is removed afterwards.
+try-wheel: dist
+	sh tools/try_wheel.sh "$(PYTHON)" dist/*.whl $(NEEDED_GB)
+
+# The tests in LOWEST with the lowest versions that pyproject.toml allows, in .venv-lowest.
+LOWEST ?= tests
+lowest:
+	sh tools/lowest.sh "$(PYTHON)" .venv-lowest $(NEEDED_GB)
+	.venv-lowest/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile \
+		--no-loadscope-reorder -m "not full" $(LOWEST)
+
 clean:
-	rm -rf $(VENV) .install-*.stamp .coverage* .mutation site demo
+	rm -rf $(VENV) .venv-lowest .install-*.stamp .coverage* .mutation site demo dist
 
 # The development install holds the core one, so either serves the demo.
 .install-core.stamp: pyproject.toml

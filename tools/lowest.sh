@@ -1,0 +1,17 @@
+#!/bin/sh
+# Install filterscope with the lowest versions that it allows: sh tools/lowest.sh PYTHON VENV NEEDED_GB
+set -eu
+python=$1 venv=$2 needed=$3
+if [ ! -x "$venv/bin/python" ]; then
+    free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
+    if [ "$free" -lt "$needed" ]; then
+        echo "$free GB of disk are free here; PyTorch and the rest need $needed GB" >&2
+        exit 1
+    fi
+    "$python" -m venv "$venv"
+fi
+# pip has no such resolution, so uv comes into this environment where it is not there already
+uv=$(command -v uv || echo "$venv/bin/uv")
+[ -x "$uv" ] || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
+"$uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --resolution lowest-direct -e ".[dev]"
+"$uv" pip list --quiet --python "$venv/bin/python" | grep -E "^(torch|torchvision|numpy|scipy|numba|lightning|scikit-learn|timm|onnx|jsonargparse) "
