@@ -4,7 +4,8 @@ Two kinds of fork. Nearly every mutant changes the code of one function: then th
 collected all tests, the fork puts the changed code into the live function, and only the chosen
 tests cost anything. What runs on import (constants, default values, decorators) needs a fork of a
 process that has imported PyTorch but nothing that has mutants, which then finds the changed module
-in place of the real one. Compiled functions run as plain Python, or no change would reach them.
+in place of the real one. The compiled kernels run as plain
+Python, or no change would reach them.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ WARM = [
     *("sklearn.feature_selection", "timm", "PIL.Image", "hypothesis.extra.numpy"),
     *("xdist.plugin", "pytest_timeout", "_pytest.doctest", "_pytest.skipping"),
 ]
+UNCOMPILED = ("filterscope.metrics.functional._neighbors",)
 SLACK = 10  # seconds of processor time beyond which, and
 TIMES = 4  # times its tests' duration beyond which a mutant hangs
 OPTIONS = [
@@ -93,7 +95,6 @@ def warm_up(folder: Path) -> None:
     """
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["NUMBA_DISABLE_JIT"] = "1"
     core = [f"filterscope.core.{file.stem}" for file in Path("src/filterscope/core").glob("*.py")]
     for name in [*WARM, *(name for name in core if not name.endswith("__"))]:
         importlib.import_module(name)
@@ -195,8 +196,22 @@ class Collected:
         return failed[0] if failed else ""
 
 
+def _import_uncompiled() -> None:
+    """Import the kernels as plain Python, which changed code reaches."""
+    import numba
+
+    numba.config.DISABLE_JIT = True
+    for name in UNCOMPILED:
+        importlib.import_module(name)
+    numba.config.DISABLE_JIT = False
+
+
 def with_collected(package: Path, tests: Sequence[str], use: Callable[[Collected], None]) -> None:
     """Collect tests in a process of its own, and use them there."""
+
+    def collected() -> int:
+        _import_uncompiled()
+        return int(pytest.main([*OPTIONS, *tests], plugins=[Loop()]))
 
     class Loop:
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -207,7 +222,7 @@ def with_collected(package: Path, tests: Sequence[str], use: Callable[[Collected
                 use(Collected(session.items))
             return True
 
-    state, _ = forked(lambda: int(pytest.main([*OPTIONS, *tests], plugins=[Loop()])), None)
+    state, _ = forked(collected, None)
     if state != 0:
         raise SystemExit(f"the tests of {package} could not be collected: {state}")
 
@@ -233,6 +248,7 @@ def try_module(
 
         def changed(note: Path) -> int:
             sys.meta_path.insert(0, _Exchange(_name(file), place))
+            _import_uncompiled()
             limit_memory()
             files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
             return int(pytest.main([*OPTIONS, "-x", *files], plugins=[_Chosen(tests, note)]))

@@ -340,6 +340,12 @@ def test_save_pretrained_round_trip(tmp_path, batch):
     }  # fmt: skip
     with pytest.raises(ValueError, match="do not fit"):
         GatedClassifier.from_pretrained(tmp_path / "net", Small(width=9))
+    config = tmp_path / "net" / "config.json"
+    written = config.read_text()
+    config.write_text(written.replace('"gated-classifier"', '"network"'))
+    with pytest.raises(ValueError, match="holds a 'network', not a gated classifier"):
+        GatedClassifier.from_pretrained(tmp_path / "net", Small())
+    config.write_text(written)
     (tmp_path / "net" / "model.safetensors").write_bytes(b"garbage")
     with pytest.raises(ValueError, match="not readable as safetensors"):
         GatedClassifier.from_pretrained(tmp_path / "net", Small())

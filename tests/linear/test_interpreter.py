@@ -274,6 +274,40 @@ def test_an_output_is_chosen_by_key_position_or_function(model, image) -> None:
         LinearInterpreter(model, image, output=lambda y: y[0])
 
 
+def test_an_output_is_an_attribute_of_what_is_returned(model, image) -> None:
+    class Answer:
+        def __init__(self, logits) -> None:
+            self.logits = logits
+
+    class Answering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x):
+            return Answer(3 * self.inner(x))
+
+    found = LinearInterpreter(Answering(), image, output="logits")
+    torch.testing.assert_close(found.row(1), 3 * LinearInterpreter(model, image).row(1))
+    with pytest.raises(ValueError, match=r"`output` 'logit' is not in .* Answer"):
+        LinearInterpreter(Answering(), image, output="logit")
+    with pytest.raises(TypeError, match=r"\(Answer\), None gives Answer"):
+        LinearInterpreter(Answering(), image)
+
+
+def test_a_module_under_two_names_goes_by_the_first(random_image) -> None:
+    shared = nn.Linear(4, 4).double()
+    model = nn.Sequential(nn.Flatten(), nn.Sequential(shared, nn.Tanh()), nn.Sequential(shared))
+    image = random_image(1, 1, 2, 2)
+    rows = LinearInterpreter(model, image, smooth="tangent")
+    jacobian = torch.autograd.functional.jacobian(model, image).view(4, 4)
+    torch.testing.assert_close(torch.stack([rows.row(n).flatten() for n in range(4)]), jacobian)
+    with torch.no_grad():
+        shared.weight[0, 0] = torch.inf
+    with pytest.raises(ValueError, match=r"not finite in 1\.0\.weight"):
+        LinearInterpreter(model, image)
+
+
 def test_precision_is_that_of_the_network_or_as_asked(randomised, image, relative) -> None:
     model = randomised(Small()).float()
     single = LinearInterpreter(model, image.float())
