@@ -15,7 +15,14 @@ import pytest
 import torch
 
 from filterscope.core import files
-from filterscope.core.files import atomic_write, read_json, write_json, write_text
+from filterscope.core.files import (
+    atomic_write,
+    is_leftover,
+    read_json,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -293,3 +300,29 @@ def test_json_beyond_the_limits_of_the_reader_is_refused_by_name(
     (tmp_path / "broken.json").write_text(content)
     with pytest.raises(ValueError, match=r"broken\.json is not readable as JSON: "):
         read_json(tmp_path / "broken.json")
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*a\.bin'"),
+        atomic_write(target),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(FileNotFoundError, match=r"other\.bin"), atomic_write(target):
+        (tmp_path / "other.bin").read_bytes()
+    assert target.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["a.bin"]
+
+
+def test_leftovers_of_a_kill_are_told_from_other_files_and_removed(tmp_path: Path) -> None:
+    kept = ("a.bin", ".a.bin", "a.bin.tmp", ".b.bin.x1_y.tmp", ".a.binx.x.tmp")
+    for name in (*kept, ".a.bin.k3v_9x2a.tmp", ".a.bin.q.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    assert [name for name in names_in(tmp_path) if is_leftover(name)] == [
+        name for name in names_in(tmp_path) if name.startswith(".") and name.endswith(".tmp")
+    ]
+    remove_leftovers(tmp_path / "a.bin")
+    assert sorted(names_in(tmp_path)) == sorted(kept)
+    remove_leftovers(tmp_path / "absent" / "a.bin")
