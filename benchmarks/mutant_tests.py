@@ -4,8 +4,7 @@ Two kinds of fork. Nearly every mutant changes the code of one function: then th
 collected all tests, the fork puts the changed code into the live function, and only the chosen
 tests cost anything. What runs on import (constants, default values, decorators) needs a fork of a
 process that has imported PyTorch but nothing that has mutants, which then finds the changed module
-in place of the real one. The compiled kernels run as plain
-Python, or no change would reach them.
+in place of the real one. Compiled kernels run as plain Python, or no change would reach them.
 """
 
 from __future__ import annotations
