@@ -93,6 +93,7 @@ def warm_up(folder: Path) -> None:
         folder: For what hypothesis keeps, so that examples of mutants are not found again.
     """
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
+    os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")  # no changed kernel is kept for others
     os.environ["OMP_NUM_THREADS"] = "1"
     core = [f"filterscope.core.{file.stem}" for file in Path("src/filterscope/core").glob("*.py")]
     for name in [*WARM, *(name for name in core if not name.endswith("__"))]:
@@ -246,7 +247,7 @@ def try_module(
         place.write_text(source if number is None else mutated_source(source, number))
 
         def changed(note: Path) -> int:
-            sys.meta_path.insert(0, _Exchange(_name(file), place))
+            sys.meta_path.insert(0, _Exchange(file, place))
             _import_uncompiled()
             limit_memory()
             files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
@@ -274,13 +275,16 @@ class _Chosen:
 class _Exchange(importlib.abc.MetaPathFinder):
     """Finds one module in another file."""
 
-    def __init__(self, name: str, place: Path) -> None:
-        self.name, self.place = name, place
+    def __init__(self, file: Path, place: Path) -> None:
+        self.name, self.place = _name(file), place
+        self.folder = [str(file.parent)] if file.stem == "__init__" else None
 
     def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
         if name != self.name:
             return None
-        return importlib.util.spec_from_file_location(name, self.place)
+        return importlib.util.spec_from_file_location(
+            name, self.place, submodule_search_locations=self.folder
+        )
 
 
 def _name(file: Path) -> str:
@@ -298,6 +302,8 @@ def _live_function(module: ModuleType, name: str) -> FunctionType | None:
                 found = found.fget
             case functools.cached_property():
                 found = found.func
+            case _ if hasattr(found, "py_func"):  # compiled: seen only if imported anew
+                return None
             case _ if hasattr(found, "__wrapped__"):  # class methods have one as well
                 found = found.__wrapped__
             case _:
