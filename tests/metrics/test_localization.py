@@ -1,6 +1,7 @@
 """Localisation metrics, against a plain loop written from the definition."""
 
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -284,6 +285,8 @@ def test_map_localisation_is_its_definition() -> None:
     assert result.total_iou == pytest.approx(iou.mean(), rel=1e-12)
     assert result.total_ap == pytest.approx((iou > 0.3).mean(), rel=1e-12)
     assert int(result.num_samples.sum()) == 20
+    with pytest.raises(FrozenInstanceError):
+        result.total_iou = 1.0
 
 
 def test_map_thresholds_are_counted_from_one_and_success_is_strict() -> None:
