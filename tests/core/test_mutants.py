@@ -3,7 +3,6 @@
 import ast
 
 import pytest
-
 from benchmarks.mutants import changed_function, mutants, mutated_source
 
 SOURCE = '''
