@@ -53,6 +53,9 @@ bench: .install-dev.stamp
 	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/attacks.py
+	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/imagenet_size.py
+	$(BIN)/python benchmarks/steady_memory.py
 
 docs: .install-dev.stamp
 	$(BIN)/mkdocs build --strict

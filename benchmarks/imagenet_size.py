@@ -90,7 +90,7 @@ def run_of(size: Size) -> Run:
     config = TrainSettings(method="gated", data="synthetic", workers=0).to_dict()
     return Run(
         Path("synthetic"), config, model.eval(), classes, "0", torch.relu,
-        Transform(image_size=SIDE), [], None, {},
+        Transform(image_size=SIDE), [], None, {"versions": {}},
     )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def writing(subject: Subject) -> object:
     part = measure._gate_part(subject) | similarity_part(subject) | contribution_part(subject)
     part.arrays.update(top_images(subject))
     classes = len(subject.mi)
-    counts = torch.randint(0, 2, (21, classes, classes)).numpy()
+    counts = torch.randint(0, 2, (21, classes, classes), dtype=torch.int32).numpy()
     part.arrays.update(
         mi=subject.mi.numpy(), mean_features=subject.mean_features.numpy(), confusion=counts[0],
         removal_gate=counts, removal_activation=counts,

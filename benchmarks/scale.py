@@ -103,7 +103,7 @@ def training(folder: Path) -> None:
 
 def evaluate_one(_: int, run: str, count: int) -> None:
     torch.set_num_threads(1)
-    quietly(["evaluate", run, "--device", "cpu", "--devices", str(count)])
+    quietly(["evaluate", run, "--device=cpu", f"--devices={count}", "--batch_size=8"])
 
 
 def numbers(run: Path) -> dict[str, np.ndarray]:

@@ -58,13 +58,17 @@ def collect(
 ) -> Collected:
     """Run a network over a split, its share on each process, and gather everything everywhere.
 
+    Each process takes whole batches in turn. So a batch is the same for any number of processes,
+    and so is, to the bit, what the network gives for it: estimators that count neighbours would
+    make other numbers of a rounding.
+
     Args:
         model: The plain or gated classifier, on `device`.
         layer: The studied layer.
         activation: What rectifies its output before pooling.
         split: The images.
         transform: Their normalisation.
-        batch_size: Images at once, over all processes.
+        batch_size: Images at once, in each process.
         device: Where to compute.
         rank: Of this process.
         world_size: Number of processes.
@@ -78,18 +82,17 @@ def collect(
         ValueError: The network gives NaN or infinite logits or features.
     """
     rows: list[tuple[Tensor, ...]] = []
+    places = process_share(len(split), batch_size, rank, world_size)
+    # without a share, one image still tells the shapes that the others gather
+    shown = places if len(places) else torch.zeros(1, dtype=torch.int64)
     with evaluating(model), captured_features(layer, activation) as seen:
         for images, labels, indices in batches(
-            split,
+            split if world_size == 1 else split.take(shown),
             batch_size,
             transform=transform,
             device=device,
-            rank=rank,
-            world_size=world_size,
             workers=workers,
         ):
-            if not len(labels):
-                continue
             seen.clear()
             logits = gated = model(images).float()
             features = seen[0].float()
@@ -99,14 +102,34 @@ def collect(
                 *_answers(logits, labels, task_loss),
                 *_answers(gated, labels, task_loss),
             )
-            rows.append((indices.to(device), labels, *answers, features))
-    columns = [torch.cat(column) for column in zip(*rows, strict=True)]
+            rows.append((shown[indices].to(device), labels, *answers, features))
+    columns = [torch.cat(column)[: len(places)] for column in zip(*rows, strict=True)]
     if world_size > 1:
         columns = [torch.cat(gather_all_tensors(column)) for column in columns]
     order = torch.argsort(columns[0])
     collected = Collected(*[column[order].cpu() for column in columns])
     _refuse_non_finite(collected)
     return collected
+
+
+def process_share(count: int, batch_size: int, rank: int, world_size: int) -> Tensor:
+    """The places of a process's images: every `world_size`-th batch, from the `rank`-th on.
+
+    Args:
+        count: Images in all.
+        batch_size: Images of a batch; the last one may have fewer.
+        rank: Of the process.
+        world_size: Number of processes.
+
+    Returns:
+        Ascending, int64; together the processes have each image once.
+
+    Examples:
+        >>> process_share(7, 2, rank=1, world_size=2)
+        tensor([2, 3, 6])
+    """
+    mine = torch.arange(count).split(batch_size)[rank::world_size]
+    return torch.cat(mine) if mine else torch.empty(0, dtype=torch.int64)
 
 
 def _refuse_non_finite(collected: Collected) -> None:

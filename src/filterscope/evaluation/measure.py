@@ -64,7 +64,7 @@ def evaluate_run(
         dataset: The data, when it is loaded already; else the run's own.
         device: auto, cpu, cuda or mps.
         devices: Processes on this machine that share the images.
-        batch_size: Images at once, over all processes.
+        batch_size: Images at once, in each process.
         balanced: Mutual information with as many negatives as positives; None: from 100 classes.
         seed: Of the estimator's noise and of every chance level.
 
@@ -115,7 +115,7 @@ def assist_evaluation(
         dataset: The data.
         device: Where to compute.
         devices: Processes on this machine.
-        batch_size: Images at once, over all processes.
+        batch_size: Images at once, in each process.
     """
     _collected(run, dataset or run.dataset(), device, devices, batch_size)
 

@@ -28,9 +28,10 @@ def class_pictures(run: Run, label: str) -> list[tuple[str, Picture]]:
         run: With its arrays.
         label: Its name in the report.
     """
-    arrays, classes = run.arrays or {}, run.classes
+    classes = run.classes
     if len(classes) > _MOST_CLASSES:
-        return []
+        return []  # before hundreds of megabytes are read
+    arrays = run.arrays or {}
     pictures = []
     rule = "gate" if "removal_gate" in arrays else "activation"
     if f"removal_{rule}" in arrays:
