@@ -39,7 +39,7 @@ class Sample:
 
     Attributes:
         kind: What is special about it.
-        name: Its ending.
+        ending: Of its name.
         content: Its bytes; None for what is no file.
         fate: "read", "unreadable", "ignored" or "any".
         check: Tells from the pixels (S, S, 3) whether it was read rightly.

@@ -25,7 +25,8 @@ OTHERWISE = {
     "filter_statistic": "sum", "filter_loss": "paper", "filter_weight": 0.5,
     "filter_schedule": "constant", "category_factors": "official", "decay_epochs": 5,
     "bias_rate": 2.0, "bias_decay": False,
-    "max_unreadable": 0.5, "seed": 9, "device": "cuda", "devices": 7, "compile": True, "workers": 0, "tensorboard": True,
+    "max_unreadable": 0.5,
+    "seed": 9, "device": "cuda", "devices": 7, "compile": True, "workers": 0, "tensorboard": True,
 }  # fmt: skip
 CIRCUMSTANCES = {
     "device", "devices", "workers", "compile", "data_root", "download", "gradient_norms",
