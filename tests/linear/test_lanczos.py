@@ -114,6 +114,9 @@ def test_a_fresh_start_is_followed_half_longer_than_half_of_the_values_took() ->
     assert _effort(history, values, 1e-6) == 15 + 6
     assert _effort(history[:2], values, 1e-6) == 12 + 6, "never told: as long as it took in all"
     assert _effort([(100, values)], values, 1e-6) == 40
+    assert _effort(history, np.array([6.0, 5.0, 4.0, 3.0, 2.0, 1.0]), 1e-6) == 21 + 6, (
+        "half of five"
+    )
 
 
 def test_the_seed_decides() -> None:

@@ -153,6 +153,8 @@ class OneCell(nn.Module):
         (lambda conv, x: conv(x[:, :, :4]), [8, 8, 8, 8, 0, 0, 0, 0]),
         (lambda conv, x: conv(x[:, :, ::2])[:, :, 1:2], [0, 0, 8, 0, 0, 0, 0, 0]),
         (lambda conv, x: conv(x.flip(2)[:, :, ::2])[:, :, 1:2], [0, 0, 0, 0, 0, 8, 0, 0]),
+        (lambda conv, x: conv(F.pad(x.flip(2)[:, :, ::2], (0, 0, 2, 0)))[:, :, 3:4],
+         [0, 0, 0, 0, 0, 8, 0, 0]),
         (lambda conv, x: conv(F.pad(x, (0, 0, 8, 0)))[:, :, 8:9], [8, 0, 0, 0, 0, 0, 0, 0]),
         (lambda conv, x: conv(F.pad(x, (0, 0, 8, 0)))[:, :, :9], [72, 0, 0, 0, 0, 0, 0, 0]),
         (lambda conv, x: conv(F.pad(x, (0, 0, 2, 4)))[:, :, 9:], [0, 0, 0, 0, 0, 0, 0, 40]),
