@@ -137,13 +137,11 @@ def zsh_script(verbs: Sequence[Verb]) -> str:
 
 
 def _zsh_option(option: Option) -> str:
-    """A specification for _arguments; ``=-`` takes a value in the same word only."""
+    """A specification for _arguments: flag, help, and what may follow."""
     text = "".join(f"\\{c}" if c in "[]:\\" else c for c in option.text)
-    name = option.flag.lstrip("-")
-    if option.flag in ("--help", "--print_config"):
-        return f"{option.flag}[{text}]"
     if option.is_switch:
-        return f"{option.flag}=-[{text}]::{name}:(true false)"
+        return f"{option.flag}[{text}]"
+    name = option.flag.lstrip("-")
     action = f"({' '.join(option.values)})" if option.values else "_files"
     ends = [value for value in option.values if not value.endswith(":")]
     if ends != list(option.values):  # a path follows, not a space
