@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -184,6 +185,62 @@ def test_enlarged_maps_are_held_by_their_fields(mode: str) -> None:
         assert_holds(field.box(*unit), (top, left, bottom, right))
         found += [bottom - top, right - left]
     assert max(found) <= field.size[0] <= max(found) + 2
+
+
+class Moving(nn.Module):
+    """Channels are moved, taken apart and put together between two convolutions."""
+
+    def __init__(self, move: Callable[[Tensor], Tensor], channels: int) -> None:
+        super().__init__()
+        self.below, self.move = nn.Conv2d(1, 4, 3, padding=1), move
+        self.top = nn.Conv2d(channels, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.top(self.move(self.below(x)))
+
+
+@pytest.mark.parametrize(
+    ("move", "channels", "size", "stride"),
+    [
+        (lambda x: F.pixel_unshuffle(x, 2), 16, 8, 2),
+        (lambda x: F.channel_shuffle(x, 2), 4, 5, 1),
+        (lambda x: torch.stack([x[:, 0], x[:, 3]], dim=1), 2, 5, 1),
+        (lambda x: torch.stack([x, 2 * x], dim=2).flatten(1, 2), 8, 5, 1),
+        (lambda x: torch.stack(x.unbind(1)[:3], dim=1), 3, 5, 1),
+        (lambda x: torch.cat(x.split([1, 3], dim=1)[::-1], dim=1), 4, 5, 1),
+    ],
+    ids=["unshuffled", "shuffled", "selected", "stacked", "unbound", "split"],
+)
+def test_moved_channels_are_followed(
+    move: Callable[[Tensor], Tensor], channels: int, size: int, stride: int
+) -> None:
+    model = positive(Moving(move, channels))
+    field = receptive_field(model, "top", torch.zeros(1, 1, 24, 24, dtype=torch.float64))
+    assert field.stride == (stride, stride)
+    middle = (field.map_size[0] // 2, field.map_size[1] // 2)
+    assert_holds(field.box(*middle), support(model, (24, 24), middle))
+    assert field.size == (size, size)
+
+
+@pytest.mark.parametrize("kind", ["convolution", "batch norm", "layer norm"])
+def test_weights_that_the_image_gives_cannot_be_traced_back(kind: str) -> None:
+    class Dynamic(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.top = nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            weight = x.mean((0, 2, 3))
+            if kind == "convolution":
+                x = F.conv2d(x, weight.view(1, 2, 1, 1))
+            elif kind == "batch norm":
+                x = F.batch_norm(x, torch.zeros(2), torch.ones(2), weight)
+            else:
+                x = F.layer_norm(x, x.shape[3:], x[0, 0, 0])
+            return self.top(x)
+
+    with pytest.raises(ValueError, match="'top' could not be traced back"):
+        receptive_field(Dynamic(), "top", torch.rand(1, 2, 5, 6))
 
 
 def random_network(choose: random.Random) -> nn.Sequential:
