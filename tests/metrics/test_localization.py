@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from filterscope.metrics.functional import (
+    _localization,
     activation_localization,
     activation_thresholds,
     binary_iou,
@@ -95,6 +96,24 @@ def test_zero_and_constant_maps_are_all_or_nothing() -> None:
     area, inside = pixel_counts(zero, torch.full((5,), 1e-30), masks)
     assert not area.any()
     assert not inside.any()
+
+
+def test_the_kernel_as_plain_python_counts_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fused(x: np.float32, y: np.float32, z: np.float32) -> np.float32:
+        return np.float32(np.float64(x) * np.float64(y) + np.float64(z))
+
+    kernel = _localization._count
+    monkeypatch.setattr(_localization, "_count", getattr(kernel, "py_func", kernel))
+    monkeypatch.setattr(_localization, "_fma", fused)
+    maps, masks = maps_and_masks(n=1, k=5, size=(68, 62))
+    maps[0, 4] = torch.arange(1.0, 17).view(4, 4)
+    thresholds = torch.tensor([0.0, 0.3, 0.5, 9.0, -1.0])  # the fourth is never reached
+    found = pixel_counts(maps, thresholds, masks)
+    for ours, plain in zip(found, plain_counts(maps, thresholds, masks), strict=True):
+        assert torch.equal(ours.long(), plain)
+    area = found[0][0]
+    assert area[0] == area[4] == 68 * 62
+    assert area[3] == 0 < area[2] < area[1] < 68 * 62
 
 
 # -- IoU
