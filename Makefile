@@ -53,6 +53,8 @@ bench: .install-dev.stamp
 	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/explorer.py
 	$(BIN)/python benchmarks/attacks.py
+	$(BIN)/python benchmarks/damaged_images.py
+	$(BIN)/python benchmarks/faults.py --kills 20
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/imagenet_size.py
 	$(BIN)/python benchmarks/steady_memory.py
