@@ -39,6 +39,16 @@ def test_what_writes_is_replaced_by_what_does_not(function) -> None:
     assert torch.equal(result, function(given, 2.0))
 
 
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "pow", "mod", "floordiv"])
+def test_operators_that_write_are_replaced_by_what_does_not(name: str) -> None:
+    given, function = torch.tensor([1.0, -2.0, 3.0]), getattr(Tensor, f"__i{name}__")
+    before, found = given.clone(), operation(function, {})
+    assert found.writes
+    result = found.function(given, 2.0)
+    assert torch.equal(given, before)
+    assert torch.equal(result, function(given, 2.0))
+
+
 class Dropped(nn.Module):
     """Writes through `inplace=True` and reads what was written into, not what was returned."""
 
