@@ -20,7 +20,7 @@ WORDS = {
 SECONDS = 120
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_offline_in_under_two_minutes(
     notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
