@@ -19,7 +19,7 @@ from filterscope.models import create_model
 from filterscope.runs import RunFolder
 from filterscope.runs.processes import make_fabric
 from filterscope.training import TrainSettings
-from filterscope.training.loop import _Loop
+from filterscope.training.loop import Loop
 from filterscope.training.progress import Silent
 from timing import describe, interleaved, ratios, spread
 
@@ -29,7 +29,7 @@ SETTINGS = TrainSettings(image_size=SIDE, batch_size=BATCH, limit=512, schedule=
 
 def filterscope_epoch(dataset: ImageDataset) -> Callable[[], None]:
     folder = RunFolder(Path(tempfile.mkdtemp()) / "run")
-    loop = _Loop(make_fabric("cpu", 1), SETTINGS, folder, dataset, resume=False)
+    loop = Loop(make_fabric("cpu", 1), SETTINGS, folder, dataset, resume=False)
     epochs = iter(range(10**6))
     return lambda: void(loop._train_epoch(next(epochs), Silent()))
 

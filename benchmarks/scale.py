@@ -47,13 +47,13 @@ def train_one(rank: int, count: int, port: int, folder: str) -> None:
         variables |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count}
         os.environ |= {name: str(value) for name, value in variables.items()}
     torch.set_num_threads(1)
-    run = loop._Loop.run
+    run = loop.Loop.run
 
-    def run_and_write(self: loop._Loop, reporter: Any) -> None:
+    def run_and_write(self: loop.Loop, reporter: Any) -> None:
         run(self, reporter)
         torch.save(self.network.module.state_dict(), f"{folder}/{count}-rank{rank}.pt")
 
-    loop._Loop.run = run_and_write  # a process of its own: nothing is put back
+    loop.Loop.run = run_and_write  # a process of its own: nothing is put back
     quietly([*TRAIN, "--devices", str(count), "--out", f"{folder}/{count}"])
 
 

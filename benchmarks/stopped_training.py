@@ -35,7 +35,7 @@ EXIT_CODES = {
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["filterscope.cli.train", "filterscope.training.loop", "jsonargparse", "sklearn.datasets"]
+    ["filterscope.cli.train", "filterscope.training.run", "jsonargparse", "sklearn.datasets"]
 )
 
 

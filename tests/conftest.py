@@ -109,7 +109,7 @@ def together() -> Together:
     They are forks of a process that imports once what takes seconds.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["filterscope.evaluation.measure", "filterscope.training.loop"])
+    context.set_forkserver_preload(["filterscope.evaluation.measure", "filterscope.training.run"])
 
     def run(function: Callable[..., None], *arguments: Any, count: int = 2) -> None:
         multiprocessing.start_processes(

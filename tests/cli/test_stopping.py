@@ -12,7 +12,7 @@ import pytest
 
 from filterscope.cli import main, running
 from filterscope.cli.running import Terminated, exit_code, terminated_in_order
-from filterscope.training import loop
+from filterscope.training import run
 
 
 def stop_by(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +20,7 @@ def stop_by(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
         os.kill(os.getpid(), number)
         time.sleep(5)
 
-    monkeypatch.setattr(loop, "train", stop)
+    monkeypatch.setattr(run, "train", stop)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

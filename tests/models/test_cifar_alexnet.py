@@ -10,7 +10,7 @@ from filterscope.core.gate_points import GatePoint, gate_point
 from filterscope.gates import ClassGate, GatedClassifier, fixed_gate
 from filterscope.models import CifarAlexNet, create_model, model_info
 from filterscope.runs import load_run
-from filterscope.training.loop import train
+from filterscope.training.run import train
 from filterscope.training.settings import TrainSettings
 
 

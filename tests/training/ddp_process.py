@@ -34,12 +34,12 @@ def train_one(
     torch.set_num_threads(1)
     if own_network:
         network.create_model = small_network
-    run = loop._Loop.run
+    run = loop.Loop.run
 
-    def run_and_write(self: loop._Loop, reporter: object) -> None:
+    def run_and_write(self: loop.Loop, reporter: object) -> None:
         run(self, reporter)
         rank = self.fabric.global_rank
         torch.save(self.network.module.state_dict(), Path(out).with_suffix(f".rank{rank}.pt"))
 
-    loop._Loop.run = run_and_write
+    loop.Loop.run = run_and_write
     train(TrainSettings.from_dict(settings), out)

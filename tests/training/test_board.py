@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from filterscope.runs import load_run
 from filterscope.runs.identity import settings_digest
 from filterscope.training import TrainSettings, train
-from filterscope.training.loop import _Loop
+from filterscope.training.loop import Loop
 
 
 def settings(epochs: int = 2, *, tensorboard: bool = True) -> TrainSettings:
@@ -40,14 +40,14 @@ def expected(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 @pytest.mark.slow
 def test_a_cut_run_has_each_epoch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, test = tmp_path / "run", _Loop._test
+    folder, test = tmp_path / "run", Loop._test
 
-    def fail_in_the_second_epoch(loop: _Loop) -> object:
+    def fail_in_the_second_epoch(loop: Loop) -> object:
         if loop.rows:
             raise KeyboardInterrupt
         return test(loop)
 
-    monkeypatch.setattr(_Loop, "_test", fail_in_the_second_epoch)
+    monkeypatch.setattr(Loop, "_test", fail_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
         train(settings(), folder)
     assert [step for step, _ in events(folder)["train_loss"]] == [0]

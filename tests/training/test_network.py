@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from filterscope.training.loop import train
+from filterscope.training.run import train
 from filterscope.training.settings import TrainSettings
 
 

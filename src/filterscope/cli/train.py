@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
 
     if not arguments.resume and is_first_process():
         RunFolder(out).check_free(overwrite=arguments.overwrite)
-    from filterscope.training.loop import train  # imports torch, which no error above waits for
+    from filterscope.training.run import train  # imports torch, which no error above waits for
 
     try:
         train(settings, out, resume=arguments.resume, overwrite=arguments.overwrite, progress=True)

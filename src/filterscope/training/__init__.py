@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
-    from filterscope.training.loop import train
     from filterscope.training.losses import TrainingDivergedError
     from filterscope.training.presets import PRESETS, preset
+    from filterscope.training.run import train
     from filterscope.training.settings import TrainSettings
 
 __all__ = ["PRESETS", "TrainSettings", "TrainingDivergedError", "preset", "train"]
@@ -19,6 +19,6 @@ __getattr__, __dir__ = lazy_members(
         "TrainSettings": f"{__name__}.settings",
         "TrainingDivergedError": f"{__name__}.losses",
         "preset": f"{__name__}.presets",
-        "train": f"{__name__}.loop",
+        "train": f"{__name__}.run",
     },
 )
