@@ -147,30 +147,41 @@ async def _body(request: Request, limits: Limits) -> bytes:
     return bytes(content)
 
 
-def _add_views(app: FastAPI, session: Session) -> None:
-    async def answer(
-        request: Request, client: str, kind: str, network: str, image: str, view: View
-    ) -> Boxes:
-        job = session.submit(client, kind, network, image, view)
-        future = asyncio.wrap_future(job.future)
-        while not (await asyncio.wait([future], timeout=_CHECK_SECONDS))[0]:
-            if await request.is_disconnected():
-                session.worker.forget(job)
-        return Boxes(await future)
+async def _answer(
+    session: Session,
+    request: Request,
+    client: str,
+    kind: str,
+    network: str,
+    image: str,
+    view: View,
+) -> Boxes:
+    """Let the session compute a view, unless the client goes away meanwhile."""
+    job = session.submit(client, kind, network, image, view)
+    future = asyncio.wrap_future(job.future)
+    while not (await asyncio.wait([future], timeout=_CHECK_SECONDS))[0]:
+        if await request.is_disconnected():
+            session.worker.forget(job)
+    return Boxes(await future)
 
-    def check(network: str, kind: str) -> bool:
-        """Whether a network gives pictures; refuses one of another kind than asked for."""
-        subject = session.subject(network)
-        if kind not in (subject.kind, "any"):
-            raise ExplorerError(
-                422, "network", f"{subject.name} gives {subject.kind}; this view is for {kind}"
-            )
-        return subject.kind == "pictures"
+
+def _gives_pictures(session: Session, network: str, kind: str) -> bool:
+    """Whether a network gives pictures; refuses one of another kind than asked for."""
+    subject = session.subject(network)
+    if kind not in (subject.kind, "any"):
+        raise ExplorerError(
+            422, "network", f"{subject.name} gives {subject.kind}; this view is for {kind}"
+        )
+    return subject.kind == "pictures"
+
+
+def _add_views(app: FastAPI, session: Session) -> None:
+    answer, gives_pictures = partial(_answer, session), partial(_gives_pictures, session)
 
     @app.get("/api/open", response_class=Boxes)
     async def open_(request: Request, client: Client, network: Id, image: Id) -> Response:
         """What a network makes of a picture."""
-        view = open_pictures if check(network, "any") else open_labels
+        view = open_pictures if gives_pictures(network, "any") else open_labels
         return await answer(request, client, "open", network, image, view)
 
     @app.get("/api/probe", response_class=Boxes)
@@ -187,7 +198,7 @@ def _add_views(app: FastAPI, session: Session) -> None:
         """The column of an input pixel and the row of an output pixel."""
         place = (row, column)
         view: View = partial(probe_pictures, side=side, position=place, colour=colour)
-        if not check(network, "any"):
+        if not gives_pictures(network, "any"):
             if side != "input" or colour != "white":
                 raise ExplorerError(
                     422, "side", "of a classifier only white pixels of the input are probed"
@@ -204,7 +215,7 @@ def _add_views(app: FastAPI, session: Session) -> None:
         label: Annotated[int, Query(ge=0, le=_LARGEST)],
     ) -> Response:
         """A label's row, discussion, contributions and filters."""
-        check(network, "labels")
+        gives_pictures(network, "labels")
         return await answer(
             request, client, "label", network, image, partial(open_label, label=label)
         )
@@ -212,7 +223,7 @@ def _add_views(app: FastAPI, session: Session) -> None:
     @app.get("/api/votes", response_class=Boxes)
     async def votes(request: Request, client: Client, network: Id, image: Id) -> Response:
         """The label that each pixel votes for."""
-        check(network, "labels")
+        gives_pictures(network, "labels")
         return await answer(request, client, "votes", network, image, open_votes)
 
 
