@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lightning.fabric import Fabric
+from torch import distributed
 
 from filterscope.runs.launched import is_launched, machines
 
@@ -46,9 +50,29 @@ def launch(fabric: Fabric, process: Callable[[Fabric], Any], devices: int) -> An
         devices: Number of processes on this machine.
     """
     if spawns(devices):
-        return fabric.launch(process)
+        return fabric.launch(partial(_run_and_part, process=process))
     fabric.launch()
+    if fabric.world_size > 1:
+        atexit.register(_part)  # later work of these processes may need their connection again
     return process(fabric)
+
+
+def _run_and_part(fabric: Fabric, process: Callable[[Fabric], Any]) -> Any:
+    """Run `process` in a process that ends with it."""
+    result = process(fabric)
+    _part()
+    return result
+
+
+def _part() -> None:
+    """Close the connection to the other processes while Python still runs.
+
+    Gloo's threads let go of their last tensors a moment after the collective has returned. If the
+    interpreter is ending by then, the whole process is aborted, with all its work done.
+    """
+    gc.collect()  # what holds the connection, like the wrapper of a network, may sit in a cycle
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def spawns(devices: int) -> bool:
