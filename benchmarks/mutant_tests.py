@@ -69,11 +69,12 @@ class Trace:
         """
         known = self.lines.get(str(file), {})
         wanted = map(str, lines) if lines else known
-        own = f"/test_{file.stem.strip('_')}.py"
+        stems = (file.stem.strip("_"), file.parent.name)  # one file of tests may serve a folder
+        files = tuple(f"/test_{stem}.py" for stem in stems)
+        own = {test for test in self.durations if test.partition("::")[0].endswith(files)}
         tests = {test for line in wanted for test in known.get(line, [])}
-        tests = tests or {test for test in self.durations if own in test}
-        tests = tests or (set() if lines else set(self.durations))
-        ordered = sorted(tests, key=lambda test: (own not in test, self.durations[test]))
+        tests = tests or own or (set() if lines else set(self.durations))
+        ordered = sorted(tests, key=lambda test: (test not in own, self.durations[test]))
         chosen, total = ordered[:1], 0.0
         for test in ordered[1:]:
             total += self.durations[test]
@@ -215,7 +216,7 @@ def with_collected(package: Path, tests: Sequence[str], use: Callable[[Collected
 
     class Loop:
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
-            for file in package.glob("*.py"):
+            for file in package.rglob("*.py"):
                 importlib.import_module(_name(file))
             manager = session.config.pluginmanager.getplugin("capturemanager")
             with manager.global_and_fixture_disabled():

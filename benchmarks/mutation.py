@@ -7,6 +7,7 @@ test fails, if it cannot be imported, or if it takes far longer than its tests d
 change nothing that anybody can see are not taken out: they count as survivors.
 
 Run: python benchmarks/mutation.py --out /tmp/mutation
+One package, another sample: the same with --packages linear --seed 1
 Repeat for the survivors alone, after tests were added: the same with --again
 """
 
@@ -74,10 +75,10 @@ class Outcome:
 
 
 def drawn(package: str, count: int, seed: int) -> list[tuple[Path, Mutant]]:
-    """Draw mutants of a package, each with the same chance."""
+    """Draw mutants of a package and its subpackages, each with the same chance."""
     every = [
         (file, mutant)
-        for file in sorted((SOURCE / package).glob("*.py"))
+        for file in sorted((SOURCE / package).rglob("*.py"))
         for mutant in mutants(file.read_text())
     ]
     print(f"{package}: {len(every)} mutants, {min(count, len(every))} drawn with seed {seed}")
@@ -85,10 +86,10 @@ def drawn(package: str, count: int, seed: int) -> list[tuple[Path, Mutant]]:
 
 
 class Known:
-    """Outcomes that are kept in a file while they come."""
+    """Outcomes of a package's mutants, kept in a file while they come."""
 
-    def __init__(self, file: Path, again: bool) -> None:
-        self.file = file
+    def __init__(self, folder: Path, file: Path, again: bool) -> None:
+        self.folder, self.file = folder, file
         before = file.read_text().splitlines() if file.exists() else []
         every = [Outcome(**json.loads(line)) for line in before]
         self.outcomes = {(one.module, one.number): one for one in every}
@@ -99,19 +100,22 @@ class Known:
 
     def of(self, path: Path, mutant: Mutant) -> Outcome | None:
         """What became of the mutant, if it is known."""
-        one = self.outcomes.get((path.name, mutant.number))
+        one = self.outcomes.get(self._key(path, mutant))
         if one and (one.line, one.change) != (mutant.line, mutant.change):
             raise SystemExit(f"{path} has changed: remove {self.file.parent} and start anew")
         return one
+
+    def _key(self, path: Path, mutant: Mutant) -> tuple[str, int]:
+        return path.relative_to(self.folder).as_posix(), mutant.number
 
     def keep(
         self, path: Path, mutant: Mutant, found: tuple[str, str], tests: int, began: float
     ) -> None:
         """Write down what became of a mutant."""
         seconds = round(time.perf_counter() - began, 1)
+        key = self._key(path, mutant)
         one = Outcome(
-            path.name,
-            mutant.number,
+            *key,
             mutant.kind,
             mutant.line,
             mutant.change,
@@ -119,7 +123,7 @@ class Known:
             tests,
             seconds,
         )
-        self.outcomes[path.name, mutant.number] = one
+        self.outcomes[key] = one
         with self.file.open("a") as lines:
             lines.write(json.dumps(asdict(one)) + "\n")
 
@@ -129,7 +133,7 @@ def try_package(package: str, options: argparse.Namespace) -> list[Outcome]:
     stem = package.replace("/", "-")
     file = options.out / f"outcomes-{stem}-{options.seed}.jsonl"
     traced = options.out / f"trace-{stem}.json"
-    known = Known(file, options.again)
+    known = Known(SOURCE / package, file, options.again)
     sample = drawn(package, options.count, options.seed)
 
     def quick(collected: Collected) -> None:
@@ -146,7 +150,7 @@ def try_package(package: str, options: argparse.Namespace) -> list[Outcome]:
 
     if not all(known.of(path, mutant) for path, mutant in sample) or not traced.exists():
         with_collected(SOURCE / package, TESTS[package], quick)
-    known = Known(file, again=False)
+    known = Known(SOURCE / package, file, again=False)
     trace = Trace(**json.loads(traced.read_text()))
     proved = set()
     for path, mutant in sample:
@@ -159,7 +163,7 @@ def try_package(package: str, options: argparse.Namespace) -> list[Outcome]:
         tests = trace.choose(path, mutant.lines, options.budget)
         found = try_module(path, mutant.number, trace, tests)
         known.keep(path, mutant, found, len(tests), began)
-    return [known.outcomes[path.name, mutant.number] for path, mutant in sample]
+    return [one for path, mutant in sample if (one := known.of(path, mutant))]
 
 
 def prove(path: Path, trace: Trace, budget: float) -> None:
