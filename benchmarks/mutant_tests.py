@@ -61,19 +61,23 @@ class Trace:
     def choose(self, file: Path, lines: Sequence[int], budget: float) -> list[str]:
         """Choose the tests that execute one of the lines, the module's own first.
 
+        Its own are those in files named after it, or after a folder that it lies in.
+
         Args:
             file: The module.
-            lines: Lines of it; none: any of the file, and then any of the package. Where no test is
-                seen to execute one, all of the module's own.
+            lines: Lines of it; none: any of the file, or its own, or any of the package. Where no
+                test is seen to execute one, all of the module's own.
             budget: Seconds of processor time; the quickest are taken, at least one.
         """
         known = self.lines.get(str(file), {})
         wanted = map(str, lines) if lines else known
-        stems = (file.stem.strip("_"), file.parent.name)  # one file of tests may serve a folder
+        stems = (file.stem.strip("_"), *[folder.name for folder in file.parents])
         files = tuple(f"/test_{stem}.py" for stem in stems)
         own = {test for test in self.durations if test.partition("::")[0].endswith(files)}
         tests = {test for line in wanted for test in known.get(line, [])}
-        tests = tests or own or (set() if lines else set(self.durations))
+        if not lines:  # seen by tests that run none of the file's lines as well
+            tests = tests | own or set(self.durations)
+        tests = tests or own
         ordered = sorted(tests, key=lambda test: (test not in own, self.durations[test]))
         chosen, total = ordered[:1], 0.0
         for test in ordered[1:]:

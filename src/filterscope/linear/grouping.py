@@ -16,9 +16,9 @@ By = Literal["stage", "block", "op"] | Callable[[str], str] | Mapping[str, str]
 # what acts as an activation, and what changes no value, within a stage
 _CHOICES = {"where", "masked_fill", "maximum", "minimum", "fmax", "fmin"}
 _SAME_VALUES = {
-    "clone", "contiguous", "positive", "data", "detach", "requires_grad", "alias", "identity",
-    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout",
-    "feature_alpha_dropout", "to", "type", "float", "double",
+    "clone", "contiguous", "positive", "data", "detach", "alias", "dropout", "dropout1d",
+    "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "to",
+    "type", "float", "double",
 }  # fmt: skip
 
 

@@ -50,15 +50,9 @@ def _recognised(function: Any) -> Operation:
         return Operation(full.strip("_"), _WITHOUT_WRITING[full], writes=True)
     if full == "requires_grad_":
         return Operation("detach", Tensor.detach, writes=False)
-    if full.startswith("__i") and full.removeprefix("__i").removesuffix("__") in _OPERATORS:
-        plain = full.replace("__i", "__", 1)
-        return Operation(full.strip("_"), getattr(Tensor, plain), writes=True)
     if full.endswith("_") and not full.startswith("__"):
         return Operation(full.strip("_"), _named(full[:-1]), writes=True)
     return Operation(full.strip("_"), function, writes=False)
-
-
-_OPERATORS = ("add", "sub", "mul", "truediv", "div", "matmul", "pow", "mod", "floordiv")
 
 
 def _full_name(function: Any) -> str:

@@ -21,10 +21,10 @@ Lie = tuple[Axes, Spans]
 _POOLS = {"max_pool2d", "max_pool2d_with_indices", "avg_pool2d"}
 _PICTURE_OPERATIONS = _POOLS | {
     "conv2d", "conv_transpose2d", "adaptive_avg_pool2d", "adaptive_max_pool2d",
-    "adaptive_max_pool2d_with_indices", "max_unpool2d", "interpolate", "upsample",
-    "upsample_bilinear", "upsample_nearest", "pixel_shuffle", "pixel_unshuffle",
+    "adaptive_max_pool2d_with_indices", "max_unpool2d", "interpolate", "pixel_shuffle",
+    "pixel_unshuffle",
 }  # fmt: skip
-_CONTRACTIONS = {"matmul", "imatmul", "rmatmul", "mm", "bmm", "einsum", "tensordot", "outer"}
+_CONTRACTIONS = {"matmul", "rmatmul", "mm", "bmm", "einsum", "tensordot", "outer"}
 
 
 @dataclass(frozen=True)

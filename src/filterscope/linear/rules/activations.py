@@ -74,7 +74,7 @@ _GATES: dict[str, Callable[..., Tensor]] = {
 
 
 @rule(
-    "sigmoid", "expit", "tanh", "softplus", "elu", "celu", "selu", "logsigmoid", "log_sigmoid",
+    "sigmoid", "special_expit", "tanh", "softplus", "elu", "celu", "selu", "log_sigmoid",
     "softsign", "tanhshrink", "erf", "atan", "arctan", "exp", "expm1", "sin", "cos",
 )  # fmt: skip
 def smooth(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> Affine:
@@ -82,7 +82,7 @@ def smooth(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> Affine:
     call.only(input)
     choice = call.options.smooth
     line = {"gain": _gain, "chord": _chord, "tangent": _tangent}[choice](call, input)
-    return replace(line, is_gate=call.name in ("sigmoid", "expit"))
+    return replace(line, is_gate=call.name in ("sigmoid", "special_expit"))
 
 
 def _tangent(call: Call, input: Tensor) -> Affine:

@@ -15,13 +15,13 @@ from filterscope.linear.rules.table import Affine, Call, nonzero, rule
 Number = Tensor | float
 
 
-@rule("add", "iadd", "radd")
+@rule("add")
 def addition(call: Call, input: Number, other: Number, *, alpha: float = 1) -> Affine:
     """The sum x + alpha z."""
     return _sum(call, (input, 1), (other, alpha))
 
 
-@rule("sub", "isub", "subtract")
+@rule("sub", "subtract")
 def subtraction(call: Call, input: Number, other: Number, *, alpha: float = 1) -> Affine:
     """The difference x - alpha z."""
     return _sum(call, (input, 1), (other, -alpha))
@@ -58,13 +58,13 @@ def _scaled(value: Tensor, factor: float) -> Tensor:
     return value if factor == 1 else value * factor
 
 
-@rule("mul", "imul", "rmul", "multiply")
+@rule("mul", "multiply")
 def product(call: Call, input: Number, other: Number) -> Affine | UnsupportedOperation:
     """A tensor times a constant, or times a gate."""
     return gated_product(call)
 
 
-@rule("div", "idiv", "truediv", "itruediv", "true_divide", "divide")
+@rule("div", "true_divide", "divide")
 def quotient(
     call: Call, input: Number, other: Number, *, rounding_mode: str | None = None
 ) -> Affine | None:
@@ -101,7 +101,7 @@ def added_product(
     return Affine(linear, nonzero(constant), own_gradient=True)
 
 
-@rule("matmul", "imatmul", "rmatmul", "mm", "bmm", "mv", "dot", "einsum", "tensordot", "outer")
+@rule("matmul", "rmatmul", "mm", "bmm", "mv", "dot", "einsum", "tensordot", "outer")
 def contraction(call: Call, *_args: Any, **_kwargs: Any) -> Affine | UnsupportedOperation:
     """A product of matrices, one of them constant or a gate."""
     return gated_product(call)

@@ -29,9 +29,9 @@ def filled(call: Call, input: Any, *_args: Any, **_kwargs: Any) -> None:
 
 
 @rule(
-    "size", "dim", "ndimension", "numel", "nelement", "stride", "storage_offset", "is_contiguous",
+    "size", "dim", "numel", "stride", "storage_offset", "is_contiguous",
     "is_floating_point", "is_complex", "is_same_size", "is_inference", "get_device", "element_size",
-    "len", "hash", "assert", "result_type", "shape", "dtype", "device", "ndim", "layout", "is_cuda",
+    "len", "result_type", "shape", "dtype", "device", "ndim", "layout", "is_cuda",
     "is_cpu", "is_meta", "is_mps", "is_mkldnn", "is_sparse", "is_sparse_csr", "is_quantized",
     "is_nested", "is_leaf", "itemsize", "nbytes", "names", "name", "has_names", "grad", "grad_fn",
     "dim_order", "version", "is_pinned", "is_shared", "repr", "format",
@@ -52,7 +52,7 @@ def is_leak(entry: Entry | None) -> bool:
     return entry is not None and entry.function is leak
 
 
-@rule("item", "tolist", "numpy", "array", "index", "complex", "is_nonzero", "equal", "allclose")
+@rule("item", "tolist", "numpy", "array", "complex", "is_nonzero", "equal", "allclose")
 def leak(call: Call, *_args: Any, **_kwargs: Any) -> None:
     """A number that Python gets hold of is lost to the map."""
     raise call.refusal(LEAK)

@@ -19,7 +19,7 @@ ADVICE = (
 )
 
 
-_PRODUCTS = ("mul", "imul", "rmul", "multiply")
+_PRODUCTS = ("mul", "multiply")
 
 
 def gated_product(call: Call) -> Affine | UnsupportedOperation:

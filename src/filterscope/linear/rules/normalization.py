@@ -106,7 +106,7 @@ def normalize(
     return _valued(call, input, _rescaled(call, input, rate, lambda x: x, along))
 
 
-@rule("norm", "vector_norm", "linalg_vector_norm")
+@rule("norm", "linalg_vector_norm")
 def length(
     call: Call, input: Tensor, p: float | str | None = 2, dim: Any = None, keepdim: bool = False,
     **settings: Any,

@@ -51,7 +51,7 @@ def shuffled(call: Call, input: Tensor, factor: int = 1, **kwargs: Any) -> Affin
     return Affine(call.again(), is_gate=all(call.gates), own_gradient=True, local=local)
 
 
-@rule("interpolate", "upsample", "upsample_bilinear", "upsample_nearest")
+@rule("interpolate")
 def resampled(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> Affine:
     """Resampling on a grid."""
     linear = call.again()
@@ -80,7 +80,7 @@ def by_channels(call: Call, input: Tensor, *args: Any, **kwargs: Any) -> Affine:
     return Affine(linear, is_gate=all(call.gates), own_gradient=True, local=local)
 
 
-@rule("data", "detach", "alias", "identity")
+@rule("data", "detach", "alias")
 def identity(call: Call, _input: Tensor, *_args: Any) -> Affine:
     """The same values; that gradients would stop here is no matter of the frozen map."""
     return Affine(lambda x: x, is_gate=all(call.gates), local=Pointwise())
