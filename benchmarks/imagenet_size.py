@@ -4,7 +4,7 @@ Features, labels and answers are synthetic; the network is a stem of one convolu
 convolution (512 filters of 512 numbers each on maps of 7 x 7) and a linear head, so that the
 evaluation is measured and not a trunk. Each part runs in a process of its own, on one thread, which
 tells its processor time and its largest resident memory (that of Python, PyTorch and the features
-included).
+included). The last, "whole", is all that `filterscope evaluate` does, in one process.
 
 Run: python benchmarks/imagenet_size.py [PART ...] [--images 50000]
 """
@@ -149,7 +149,7 @@ def entanglement(subject: Subject) -> object:
     )
 
 
-def writing(subject: Subject) -> object:
+def writing(subject: Subject) -> str:
     """Files and report of an evaluation with all arrays."""
     part = measure._gate_part(subject) | similarity_part(subject) | contribution_part(subject)
     part.arrays.update(top_images(subject))
@@ -168,14 +168,25 @@ def writing(subject: Subject) -> object:
         "estimator": "Ross 2014", "ties": "sklearn", "target": "labels", "epochs": 0,
         "versions": {},
     }  # fmt: skip
+    return written(Evaluation(settings, part.metrics, part.arrays), subject.run)
+
+
+def written(evaluation: Evaluation, run: Run) -> str:
+    """Write an evaluation's files and report; how large they are."""
     with tempfile.TemporaryDirectory() as folder:
-        Evaluation(settings, part.metrics, part.arrays).save(folder)
-        evaluation = read_json(Path(folder) / "evaluation.json")
-        run = dataclasses.replace(subject.run, path=Path(folder), evaluation=evaluation)
+        evaluation.save(folder)
+        measured = read_json(Path(folder) / "evaluation.json")
+        run = dataclasses.replace(run, path=Path(folder), evaluation=measured)
         report = Path(folder) / "report.html"
         write_report(compare_runs([run]), report)
         sizes = [file.stat().st_size / 2**20 for file in (Path(folder) / "arrays.npz", report)]
     return f"{sizes[0]:.0f} MB of arrays, {sizes[1]:.1f} MB of report"
+
+
+def whole(subject: Subject) -> str:
+    """Everything, from the pixels of the data to the report."""
+    run = subject.run
+    return written(measure.evaluate_run(run, dataset=subject.dataset, device="cpu"), run)
 
 
 PARTS: dict[str, Callable[[Subject], object]] = {
@@ -191,6 +202,7 @@ PARTS: dict[str, Callable[[Subject], object]] = {
     "contribution": contribution_part,
     "top-images": top_images,
     "write": writing,
+    "whole": whole,
 }
 
 

@@ -71,4 +71,4 @@ class Evaluation:
             raise ValueError(
                 f"{files.evaluation} has schema {content['schema']}; this reads up to {SCHEMA}"
             )
-        return cls(content["settings"], content["metrics"], files.read_arrays() or {})
+        return cls(content["settings"], content["metrics"], dict(files.read_arrays() or {}))

@@ -59,4 +59,4 @@ def read_result(
     content: dict[str, Any] = read_json(numbers)
     if content.get("schema", 0) > schema:
         raise ValueError(f"{numbers} has schema {content['schema']}; this reads up to {schema}")
-    return content, RunFolder(folder).read_arrays(arrays) or {}
+    return content, dict(RunFolder(folder).read_arrays(arrays) or {})

@@ -33,7 +33,8 @@ def training_curves(comparison: Comparison, theme: Theme) -> Figure:
         axis.grid(True, axis="y")
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[1].set_yscale("log")
-    axes[0].legend(fontsize=7.5, loc="lower right")
+    if axes[0].get_legend_handles_labels()[0]:  # no epoch, no curve
+        axes[0].legend(fontsize=7.5, loc="lower right")
     return figure
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from filterscope.core.files import is_leftover, read_json, remove_leftovers, write_text
 from filterscope.core.yaml_files import read_yaml
+from filterscope.runs.array_file import ArrayFile
 
 Row = dict[str, Any]
 
@@ -261,23 +261,17 @@ class RunFolder:
             raise ValueError(f"{file} must hold values by name, got {type(value).__name__}")
         return value
 
-    def read_arrays(self, file: Path | None = None) -> dict[str, np.ndarray] | None:
-        """Read arrays, None where there are none yet.
+    def read_arrays(self, file: Path | None = None) -> ArrayFile | None:
+        """Open arrays, None where there are none yet.
 
         Args:
             file: One of the folder's; None: that of the evaluation.
 
         Raises:
-            ValueError: The file is damaged.
+            ValueError: The file is damaged; for a single array, when that one is asked for.
         """
         file = file or self.arrays
-        if not file.is_file():
-            return None
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except Exception as error:  # NumPy's and the archive's readers raise many kinds
-            raise ValueError(f"{file} is not readable as arrays: {error}") from error
+        return ArrayFile(file) if file.is_file() else None
 
 
 def _number(cell: str | None) -> Any:

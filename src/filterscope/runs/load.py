@@ -109,8 +109,8 @@ class Run:
         return self.path.name
 
     @property
-    def arrays(self) -> dict[str, np.ndarray] | None:
-        """What ``arrays.npz`` holds, None before the run was evaluated."""
+    def arrays(self) -> Mapping[str, np.ndarray] | None:
+        """What ``arrays.npz`` holds, read by name when needed; None before an evaluation."""
         return RunFolder(self.path).read_arrays()
 
     def dataset(self) -> ImageDataset:
