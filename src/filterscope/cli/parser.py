@@ -7,10 +7,11 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, get_type_hints
 
 import jsonargparse
 
+from filterscope.core.choices import literal_words
 from filterscope.core.names import unknown_name
 from filterscope.core.yaml_files import read_yaml
 
@@ -67,7 +68,7 @@ class Parser(jsonargparse.ArgumentParser):
         self.add_class_arguments(settings, as_group=True)
         hints = get_type_hints(settings)
         for field in dataclasses.fields(settings):
-            self.choices[f"--{field.name}"] = _literals(hints[field.name])
+            self.choices[f"--{field.name}"] = literal_words(hints[field.name])
             if isinstance(field.default, bool):
                 self.switches.add(f"--{field.name}")
             elif "tuple" in str(field.type):
@@ -88,14 +89,6 @@ class Parser(jsonargparse.ArgumentParser):
         flag, equals, value = word.partition("=")
         known = flag.replace("-", "_").replace("__", "--", 1)
         return known + equals + value if known in self._option_string_actions else word
-
-
-def _literals(hint: Any) -> tuple[str, ...]:
-    """The words that a type allows, also as items or where None is allowed; else none."""
-    inner = get_args(hint)
-    if get_origin(hint) is Literal:
-        return tuple(str(word) for word in inner)
-    return tuple(word for part in inner for word in _literals(part))
 
 
 def _check_config(file: Path) -> None:

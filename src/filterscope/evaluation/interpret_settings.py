@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from filterscope.core.choices import refuse_other_words
 from filterscope.evaluation.attack_settings import fraction
 
 PREVIEW_LABELS = 20
@@ -63,6 +64,7 @@ class InterpretSettings:
     dtype: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
+        refuse_other_words(self)
         if self.top < 1:
             raise ValueError(f"`top` must be at least 1, got {self.top}")
         if self.pictures < 0:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from filterscope.core.choices import refuse_other_words
+
 
 @dataclass(frozen=True)
 class StudySettings:
@@ -30,7 +32,7 @@ class StudySettings:
         download: Fetch a missing data set from its official source.
 
     Raises:
-        ValueError: A number below 1.
+        ValueError: A word that is no choice, or a number below 1.
     """
 
     preset: Literal["paper", "quick", "smoke"] = "quick"
@@ -56,6 +58,7 @@ class StudySettings:
         return tuple(name for name in names if getattr(self, name) is not None)
 
     def __post_init__(self) -> None:
+        refuse_other_words(self)
         for name in ("seeds", "image_size", "epochs", "limit", "limit_test", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:

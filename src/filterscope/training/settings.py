@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+from filterscope.core.choices import refuse_other_words
 
 Method = Literal["standard", "gated", "parts", "gated-parts"]
 Scheme = Literal["alternate", "joint"]
@@ -178,6 +180,7 @@ class TrainSettings:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
+        refuse_other_words(self)
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and not value >= least:
@@ -199,11 +202,6 @@ class TrainSettings:
                 f"`batch_size` ({self.batch_size}) counts the images of all {self.devices} "
                 "processes and must divide by their number"
             )
-        for name, known in (("filter_loss", FilterLoss), ("task_loss", TaskLoss)):
-            value = getattr(self, name)
-            if value is not None and value not in get_args(known):
-                told = ", ".join(get_args(known))
-                raise ValueError(f"`{name}` must be one of {told}, got {value!r}")
         if not 0 < self.beta_rate <= 1:
             raise ValueError(f"`beta_rate` must lie in (0, 1], got {self.beta_rate!r}")
         if self.has_parts:
