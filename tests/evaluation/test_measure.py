@@ -121,6 +121,13 @@ def test_data_of_other_classes_is_refused(run: Run) -> None:
         evaluate_run(run, dataset=dataset)
 
 
+def test_no_images_at_once_and_no_process_are_refused(run: Run) -> None:
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1, got 0"):
+        evaluate_run(run, batch_size=0)
+    with pytest.raises(ValueError, match="`devices` must be at least 1, got 0"):
+        evaluate_run(run, devices=0)
+
+
 def test_a_network_that_gives_nan_is_refused(run: Run, tmp_path: Path) -> None:
     broken = load_run(run.path)
     with torch.no_grad():

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from lightning.fabric import Fabric
 from torch import distributed
 
 from filterscope.runs.processes import launch, make_fabric
 
 OUT = "FILTERSCOPE_TEST_OUT"
+ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"
 
 
 def write_state(rank: str) -> None:
@@ -56,6 +58,19 @@ def test_processes_of_torchrun_part_before_they_end(
     variables = os.environ | {OUT: str(tmp_path), "OMP_NUM_THREADS": "1"}
     subprocess.run(command, env=variables, timeout=280, check=True)
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["parted", "parted"]
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "told"),
+    [
+        ("gpu", 1, "`device` must be one of auto, cpu, cuda, mps, got 'gpu'"),
+        ("cpu", 0, "`devices` must be at least 1, got 0"),
+        (ABSENT, 1, f"`device` {ABSENT} is not to be had on this machine"),
+    ],
+)
+def test_devices_that_are_not_there_are_refused(device: str, devices: int, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        make_fabric(device, devices)
 
 
 if __name__ == "__main__":

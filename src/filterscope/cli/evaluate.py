@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from filterscope.cli.parser import Parser
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def make_parser() -> Parser:
     """Make the verb's parser."""
     parser = Parser("evaluate", "Measure a run: accuracy, filters, gate; write its report.")
     parser.add_argument("run", type=str, help="the run folder")
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--device", type=Device, default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--devices", type=int, default=1, help="processes that share the images")
     parser.add_argument("--batch_size", type=int, default=256, help="images at once")
     parser.add_argument(

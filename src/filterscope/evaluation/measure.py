@@ -12,6 +12,8 @@ from lightning.fabric import Fabric
 
 from filterscope.core.layers import find_layer
 from filterscope.data import ImageDataset
+from filterscope.evaluation.attack_images import check_classes
+from filterscope.evaluation.attack_settings import least
 from filterscope.evaluation.collect import Collected, collect
 from filterscope.evaluation.contribution import contribution_part
 from filterscope.evaluation.landmarks import landmark_part
@@ -73,7 +75,8 @@ def evaluate_run(
 
     Raises:
         FileNotFoundError: The run's data is not there.
-        ValueError: Data of other classes than the run's.
+        ValueError: Data of other classes than the run's, a device that is not there, or a number
+            below 1.
     """
     dataset = dataset or run.dataset()
     collected, chosen = _collected(run, dataset, device, devices, batch_size)
@@ -124,11 +127,8 @@ def _collected(
     run: Run, dataset: ImageDataset, device: str, devices: int, batch_size: int
 ) -> tuple[Collected, torch.device]:
     """What all processes find, and this one's device."""
-    if dataset.classes != run.classes:
-        raise ValueError(
-            f"{dataset.name} has {len(dataset.classes)} classes ({', '.join(dataset.classes[:3])}, "
-            f"...), the run was trained on {len(run.classes)} ({', '.join(run.classes[:3])}, ...)"
-        )
+    check_classes(run, dataset)
+    least("batch_size", batch_size, 1)
     fabric = make_fabric(device, devices)
     # other processes read the network from the folder again
     source = run.path if spawns(devices) else run

@@ -10,9 +10,13 @@ from functools import partial
 from typing import Any
 
 from lightning.fabric import Fabric
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import distributed
 
 from filterscope.runs.launched import is_launched, machines
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Kinds of devices that are told apart."""
 
 
 def make_fabric(device: str, devices: int, precision: str = "32-true") -> Fabric:
@@ -24,19 +28,29 @@ def make_fabric(device: str, devices: int, precision: str = "32-true") -> Fabric
         precision: Fabric's name of it.
 
     Raises:
-        ValueError: torchrun or SLURM started another number of processes.
+        ValueError: An unknown kind of device, one that is not there, or fewer than one; or
+            torchrun or SLURM started another number of processes.
     """
+    if device not in DEVICES:
+        raise ValueError(f"`device` must be one of {', '.join(DEVICES)}, got {device!r}")
+    if devices < 1:
+        raise ValueError(f"`devices` must be at least 1, got {devices}")
     quiet()
     alone = devices * machines() == 1
     strategy = "auto" if alone else "ddp_spawn" if spawns(devices) else "ddp"
     choice: Any = precision
-    return Fabric(
-        accelerator=device,
-        devices=devices,
-        num_nodes=machines(),
-        strategy=strategy,
-        precision=choice,
-    )
+    try:
+        return Fabric(
+            accelerator=device,
+            devices=devices,
+            num_nodes=machines(),
+            strategy=strategy,
+            precision=choice,
+        )
+    except (RuntimeError, MisconfigurationException) as error:
+        asked = f"{devices} x {device}" if devices > 1 else device
+        reason = " ".join(str(error).split())
+        raise ValueError(f"`device` {asked} is not to be had on this machine: {reason}") from error
 
 
 def launch(fabric: Fabric, process: Callable[[Fabric], Any], devices: int) -> Any:
