@@ -19,8 +19,9 @@ demo: .install-core.stamp
 test: .install-dev.stamp
 	$(PYTEST) -m "not full"
 
+# With drawn examples that differ from run to run.
 test-all: .install-dev.stamp
-	$(PYTEST)
+	$(PYTEST) --hypothesis-profile=anew
 
 # The default tests once, and those of the compiled kernels once more without the compiler.
 coverage: .install-dev.stamp

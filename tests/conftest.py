@@ -24,8 +24,10 @@ MOST_WORKERS = 4
 GIGABYTES_EACH = 3  # a worker's own 1.5, and the processes that its tests start
 
 # how long an example takes says more about the machine than about the code
-hypothesis.settings.register_profile("any machine", deadline=None)
-hypothesis.settings.load_profile("any machine")
+hypothesis.settings.register_profile("anew", deadline=None)
+# the same examples wherever the tests run, or a change could be blamed for what it did not do
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.hookimpl(optionalhook=True)
