@@ -199,3 +199,18 @@ def test_ctrl_c_ends_without_a_traceback_and_resumes(tmp_path: Path) -> None:
     done = filterscope("train", "--resume", "--out=run", "--epochs=2", cwd=tmp_path)
     assert done.returncode == 2
     assert "epochs was 50, now 2" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["study", "attack", "detect", "demo", "interpret"])
+def test_verbs_that_write_alone_refuse_several_processes(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert main([verb, "anything"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"filterscope {verb}: error: runs in one process, 2 were started")
+    assert ("--devices" in line) == (verb == "study")
+    monkeypatch.setenv("RANK", "1")
+    assert main([verb, "anything"]) == 2
+    assert not capsys.readouterr().err, "one process tells it"

@@ -2,12 +2,13 @@
 
 import pytest
 
-from filterscope.runs.launched import is_first_process, is_launched, machines
+from filterscope.runs.launched import is_first_process, is_launched, machines, num_processes
 from filterscope.runs.processes import spawns
 
 SLURM = {"SLURM_NTASKS": "4", "SLURM_NNODES": "2", "SLURM_PROCID": "3", "SLURM_JOB_NAME": "train"}
 TORCHRUN = {
     "TORCHELASTIC_RUN_ID": "none", "RANK": "2", "LOCAL_RANK": "0", "GROUP_WORLD_SIZE": "2",
+    "WORLD_SIZE": "4",
 }  # fmt: skip
 
 
@@ -24,6 +25,7 @@ def say(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
 
 def test_a_process_alone_starts_the_others() -> None:
     assert (is_launched(), is_first_process(), machines()) == (False, True, 1)
+    assert num_processes() == 1
     assert spawns(2)
     assert not spawns(1)
 
@@ -34,6 +36,7 @@ def test_processes_started_from_outside_start_no_others(
 ) -> None:
     say(monkeypatch, variables)
     assert (is_launched(), is_first_process(), machines()) == (True, False, 2)
+    assert num_processes() == 4
     assert not spawns(2)
 
 

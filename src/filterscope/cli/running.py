@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from filterscope.cli.verbs import verb_module
+from filterscope.cli.verbs import SHARED, verb_module
 from filterscope.core.names import unknown_name
+from filterscope.runs.launched import is_first_process, num_processes
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and after SIGTERM, as shells count them."""
@@ -28,6 +29,8 @@ def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
     """Import the verb's module, run it, and turn errors into one line and an exit code."""
     if verb not in verbs:
         return _fail("filterscope", unknown_name("verb", verb, verbs, "filterscope --help"))
+    if verb not in SHARED and num_processes() > 1:  # each would write the same files
+        return _alone(verb)
     with warnings.catch_warnings():
         if "FILTERSCOPE_TRACEBACK" not in os.environ:
             warnings.simplefilter("ignore")
@@ -79,6 +82,17 @@ def terminated_in_order() -> Iterator[None]:
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:
     """Print a warning of ours as a line."""
     print(f"note: {message}", file=sys.stderr)
+
+
+def _alone(verb: str) -> int:
+    """Refuse to run a verb several times at once, in the words of the first process alone."""
+    if not is_first_process():
+        return 2
+    way_out = "start it once, without torchrun or srun"
+    if verb == "study":
+        way_out += "; --devices shares its training"
+    started = f"{num_processes()} were started"
+    return _fail(f"filterscope {verb}", ValueError(f"runs in one process, {started}: {way_out}"))
 
 
 def _fail(program: str, error: BaseException) -> int:

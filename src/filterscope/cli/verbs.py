@@ -33,6 +33,9 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 """Groups of the help, their verbs, and each verb's line."""
 
+SHARED = frozenset({"train", "evaluate", "doctor", "completion", "list"})
+"""Verbs that torchrun and SLURM may start several times: two share their work, three only tell."""
+
 VERBS = {verb: line for group in GROUPS.values() for verb, line in group.items()}
 
 

@@ -21,6 +21,18 @@ def is_first_process() -> bool:
     return int(rank) == 0
 
 
+def num_processes() -> int:
+    """How many processes of this command torchrun or SLURM started; 1 without them.
+
+    Examples:
+        >>> num_processes()
+        1
+    """
+    if "LOCAL_RANK" in os.environ:  # torchrun, also inside a SLURM job
+        return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ["SLURM_NTASKS"]) if _by_slurm() else 1
+
+
 def machines() -> int:
     """How many machines the processes are spread over; 1 without torchrun and SLURM.
 
