@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 import jsonargparse
 
+from filterscope.cli.wording import refused_value, wanted
 from filterscope.core.choices import literal_words
 from filterscope.core.names import unknown_name
 from filterscope.core.yaml_files import read_yaml
@@ -78,12 +80,25 @@ class Parser(jsonargparse.ArgumentParser):
         """Print one line and exit with 2."""
         unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
         if unknown:
-            flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+            flags = [
+                flag
+                for flag, action in self._option_string_actions.items()
+                if flag.startswith("--") and action.help != SUPPRESS
+            ]
             message = str(
                 unknown_name("argument", unknown[1].split("=")[0], flags, f"{self.prog} --help")
             )
+        refused = refused_value(message)
+        hint = None if refused is None else self._type_of(refused[0])
+        if refused is not None and hint is not None:
+            message = f"`--{refused[0]}` must be {wanted(hint)}, got {refused[1]}"
         print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
         raise SystemExit(2)
+
+    def _type_of(self, name: str) -> Any:
+        """The type of a flag; None where there is none."""
+        action = self._option_string_actions.get(f"--{name}")
+        return getattr(action, "_typehint", None) or getattr(action, "type", None)
 
     def _underscored(self, word: str) -> str:
         flag, equals, value = word.partition("=")
