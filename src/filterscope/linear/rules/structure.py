@@ -70,7 +70,7 @@ def part(call: Call, input: Tensor, index: Any) -> Affine:
     return Affine(linear, is_gate=all(call.gates), own_gradient=True, local=local)
 
 
-@rule("chunk", "split", "channel_shuffle", "native_channel_shuffle")
+@rule("chunk", "split", "channel_shuffle")
 def by_channels(call: Call, input: Tensor, *args: Any, **kwargs: Any) -> Affine:
     """Parts of a tensor, or its channels in another order."""
     dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
@@ -160,10 +160,10 @@ def dropout(
     training: bool = True,
     inplace: bool = False,
     *,
-    train: bool = False,
+    train: bool | None = None,
 ) -> Affine:
-    """The identity; drawing at random is refused."""
-    if p and (training or train):
+    """The identity; drawing at random is refused. `torch.dropout` says `train` for `training`."""
+    if p and (training if train is None else train):
         raise call.refusal("it draws at random although the network is in eval mode")
     gate = all(call.gates)
     return Affine(lambda x: x, is_gate=gate, own_gradient=True, local=Pointwise())
