@@ -16,7 +16,7 @@ from filterscope.cli import main
         (["train", "--fixed_gate", "6"], "`--fixed_gate` must be 2 whole numbers, got [6]"),
         (["train", "--milestones", "a"], "`--milestones` must be numbers, got "),
         (["train", "--task_loss", "hinge"], "`--task_loss` must be one of softmax, logistic, "),
-        (["evaluate", "run", "--balanced", "maybe"], "`--balanced` must be true or false, got maybe"),
+        (["evaluate", "run", "--balanced", "maybe"], "`--balanced` must be true or false, got "),
         (["evaluate", "run", "--device", "gpu"], "`--device` must be one of auto, cpu, cuda, mps"),
         (["interpret", "a.png", "--mean", "1", "2"], "`--mean` must be 3 numbers, got [1, 2]"),
         (["doctor", "word"], "known: --help, --json (all"),

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from filterscope.cli.outputs import free_file
 from filterscope.cli.parser import Parser
+from filterscope.core.files import refuse_unwritable
 from filterscope.evaluation.attack_settings import AttackSettings
 
 
@@ -22,6 +24,7 @@ def make_parser() -> Parser:
     parser.add_argument("run", type=str, help="the run folder")
     parser.add_settings(AttackSettings)
     parser.add_argument("--out", type=str | None, help="the page; default: attack.html of the run")
+    parser.add_switch("overwrite", False, "replace the file in --out")
     return parser
 
 
@@ -35,6 +38,10 @@ def run(words: Sequence[str]) -> int:
 
     files = RunFolder(Path(arguments.run))
     files.read_config()  # a wrong path is told before anything heavy is imported
+    refuse_unwritable(files.path)
+    page = files.attack_page
+    if arguments.out is not None:
+        page = free_file(arguments.out, overwrite=arguments.overwrite)
     from filterscope.evaluation import attack_run
     from filterscope.evaluation.attack_text import describe_attacks
     from filterscope.report import write_attacks
@@ -47,7 +54,6 @@ def run(words: Sequence[str]) -> int:
     )
     result.save(files.path)
     print(describe_attacks(result))
-    page = files.attack_page if arguments.out is None else Path(arguments.out)
     write_attacks(chosen, dataset, result, page, pictures=settings.pictures)
     print(f"page: {page}", file=sys.stderr)
     return 0

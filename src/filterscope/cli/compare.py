@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filterscope.cli.outputs import free_file
 from filterscope.cli.parser import Parser
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def make_parser() -> Parser:
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
     arguments = make_parser().parse(words)
-    out = Path(arguments.out)
-    if out.exists() and not arguments.overwrite:
-        raise FileExistsError(f"{out} exists; replace it with --overwrite, or name another file")
+    out = free_file(arguments.out, overwrite=arguments.overwrite)
 
     from filterscope.runs.folder import RunFolder
 

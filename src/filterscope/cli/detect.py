@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from filterscope.cli.outputs import free_file
 from filterscope.cli.parser import Parser
+from filterscope.core.files import refuse_unwritable
 from filterscope.evaluation.attack_settings import DetectSettings
 
 
@@ -27,6 +29,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--out", type=str | None, help="the page; default: detection.html of the run"
     )
+    parser.add_switch("overwrite", False, "replace the file in --out")
     return parser
 
 
@@ -42,6 +45,10 @@ def run(words: Sequence[str]) -> int:
     folders = [RunFolder(Path(name)) for name in named]
     for files in folders:
         files.read_config()  # a wrong path is told before anything heavy is imported
+        refuse_unwritable(files.path)
+    page = folders[0].detection_page
+    if arguments.out is not None:
+        page = free_file(arguments.out, overwrite=arguments.overwrite)
     from filterscope.evaluation import detect_run
     from filterscope.evaluation.attack_text import describe_detection
     from filterscope.report import write_detection
@@ -63,7 +70,6 @@ def run(words: Sequence[str]) -> int:
         )
         found[label].save(one.path)
     print(describe_detection(found))
-    page = folders[0].detection_page if arguments.out is None else Path(arguments.out)
     write_detection(found, page)
     print(f"page: {page}", file=sys.stderr)
     return 0

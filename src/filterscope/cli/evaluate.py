@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from filterscope.cli.parser import Parser
+from filterscope.core.files import refuse_unwritable
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -55,6 +56,7 @@ def measure(
     from filterscope.runs.folder import RunFolder
 
     RunFolder(path).read_config()  # a wrong path is told before anything heavy is imported
+    refuse_unwritable(path)
     from filterscope.cli.compare import show
     from filterscope.evaluation import assist_evaluation, evaluate_run
     from filterscope.report import compare_runs, write_report

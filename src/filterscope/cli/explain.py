@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from filterscope.cli.outputs import free_file
 from filterscope.cli.parser import Parser
 
 
@@ -29,9 +30,9 @@ def make_parser() -> Parser:
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
     arguments = make_parser().parse(words)
-    out = None if arguments.out is None else Path(arguments.out)
-    if out is not None and out.exists() and not arguments.overwrite:
-        raise FileExistsError(f"{out} exists; replace it with --overwrite, or name another file")
+    out = None
+    if arguments.out is not None:
+        out = free_file(arguments.out, overwrite=arguments.overwrite)
 
     from filterscope.runs.folder import RunFolder
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filterscope.cli.networks import add_network_flags, chosen_network
+from filterscope.cli.outputs import free_file
 from filterscope.cli.parser import Parser
 from filterscope.evaluation.interpret_settings import InterpretSettings
 
@@ -37,9 +38,9 @@ def make_parser() -> Parser:
 def run(words: Sequence[str]) -> int:
     """Run the verb."""
     arguments = make_parser().parse(words)
-    out = None if arguments.out is None else Path(arguments.out)
-    if out is not None and out.exists() and not arguments.overwrite:
-        raise FileExistsError(f"{out} exists; replace it with --overwrite, or name another file")
+    out = None
+    if arguments.out is not None:
+        out = free_file(arguments.out, overwrite=arguments.overwrite)
     settings = InterpretSettings(
         **{field.name: getattr(arguments, field.name) for field in fields(InterpretSettings)}
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from filterscope.cli.parser import Parser
+from filterscope.core.files import refuse_unwritable
 from filterscope.studies.settings import StudySettings
 
 
@@ -46,6 +47,7 @@ def run(words: Sequence[str]) -> int:
         raise FileExistsError(
             f"{out} holds a result; replace it with --overwrite, or name another folder"
         )
+    refuse_unwritable(out)  # told before hours of training
     settings = StudySettings(
         **{name: getattr(arguments, name) for name in StudySettings.__dataclass_fields__}
     )

@@ -80,6 +80,41 @@ def remove_leftovers(path: str | Path) -> None:
         file.unlink(missing_ok=True)
 
 
+def nearest_folder(path: str | Path) -> Path:
+    """The folder, or the nearest above it that exists.
+
+    Examples:
+        >>> import tempfile
+        >>> folder = Path(tempfile.gettempdir())
+        >>> nearest_folder(folder / "not" / "there") == folder
+        True
+    """
+    path = Path(path)
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+
+
+def refuse_unwritable(folder: str | Path) -> None:
+    """Refuse a folder that could not be made or written to, before anything is computed for it.
+
+    Args:
+        folder: It may not exist yet; nothing is left in it or made on the way to it.
+
+    Raises:
+        PermissionError: No file can be made there: permissions, a read-only or a full disk.
+        NotADirectoryError: A file is where a folder is wanted.
+    """
+    wanted = Path(folder).absolute()
+    for place in (wanted, *wanted.parents):
+        if place.exists() and not place.is_dir():
+            raise NotADirectoryError(f"{place} is a file; {folder} wants a folder there")
+    there = nearest_folder(folder)
+    try:
+        with tempfile.TemporaryFile(dir=there):  # permissions alone do not tell of full disks
+            return
+    except OSError as error:
+        raise PermissionError(f"{there} cannot be written to ({error.strerror})") from error
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filterscope.core.files import read_json, write_json
+from filterscope.core.files import read_json, refuse_unwritable, write_json
 from filterscope.explorer.export_page import write_page
 from filterscope.explorer.export_plan import FORMAT, Export, Kind, read_lines
 from filterscope.explorer.export_sheets import pack_sheet, sheet_header
@@ -64,11 +64,12 @@ def export_filters(
 
     Raises:
         FileExistsError: The folder holds something else.
-        OSError: The disk is full; what is written stays.
+        OSError: The folder cannot be written to, or the disk is full; what is written stays.
         ValueError: The export is large, and nobody agreed, or there is no room for it.
     """
     out = Path(out)
     _check_folder(out, export)
+    refuse_unwritable(out)
     missing = {kind: _missing(out, export, kind) for kind in export.kinds}
     kept = sum(len(export.grid(kind)[0]) - len(lines) for kind, lines in missing.items())
     if any(missing.values()):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filterscope.core.files import nearest_folder
 from filterscope.explorer.export_plan import Export, read_lines
 from filterscope.explorer.export_sheets import pack_sheet
 from filterscope.linear.disjoint_rows import passes_needed
@@ -96,7 +97,7 @@ def check_size(
             f"the export will take about {size_text(found.bytes)}; agree to it with --yes, or take "
             "less: --stride 2, a smaller --side, --what rows"
         )
-    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    place = nearest_folder(out)
     free = shutil.disk_usage(place).free
     left = found.bytes * (1 - kept / found.files)
     if left > free:

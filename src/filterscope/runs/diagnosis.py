@@ -6,13 +6,13 @@ import importlib.util
 import os
 import platform
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 from filterscope import __version__
+from filterscope.core.files import nearest_folder, refuse_unwritable
 from filterscope.data.found import FoundData, find_data
 from filterscope.runs.packages import Package, find_packages, package_problems, pair_problem
 
@@ -169,21 +169,18 @@ def _folders() -> list[tuple[str, Path]]:
 
 
 def _place(what: str, path: Path) -> Place:
-    return Place(what, str(path), _writable(path), shutil.disk_usage(_there(path)).free / 2**30)
+    return Place(
+        what, str(path), _writable(path), shutil.disk_usage(nearest_folder(path)).free / 2**30
+    )
 
 
 def _writable(path: Path) -> bool:
-    """Whether a file can be made; permissions alone do not tell of full or read-only disks."""
+    """Whether a file can be made."""
     try:
-        with tempfile.TemporaryFile(dir=_there(path)):
-            return True
+        refuse_unwritable(path)
     except OSError:
         return False
-
-
-def _there(path: Path) -> Path:
-    """The folder, or the nearest above it that exists."""
-    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    return True
 
 
 def _memory_gb() -> float | None:
