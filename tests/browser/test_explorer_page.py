@@ -420,6 +420,9 @@ def test_the_token_is_asked_for_and_kept_out_of_links(open_page: Open, explorer:
 def test_a_phone(open_page: Open) -> None:
     page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    told = page.locator("#help").inner_text()
+    assert "Tap" in told
+    assert not [word for word in ("Click", "Wheel", "Keys") if word in told], "a phone has none"
     box = canvas(page, "input").bounding_box()
     page.touchscreen.tap(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.25)
     page.wait_for_selector("body[data-state=ready]:not([data-probe='input 16 16'])")
