@@ -76,7 +76,9 @@ def test_a_token_is_made_or_taken(
         (["--model", "nonsense", "--random-weights"], "nonsense"),
         (["--image", "gone.png"], "gone.png does not exist"),
         (["--run", "gone"], "gone"),
-        (["--side=0"], "`network_side` must be a positive integer"),
+        (["--model", "espc"], "near: espcn"),
+        (["--side=0"], "`side` must be at least 1, got 0"),
+        (["--cache-mb=0"], "`cache_mb` must be at least 1, got 0"),
         (["--hots=a"], "--host"),
     ],
 )

@@ -113,6 +113,7 @@ def test_a_run_brings_its_classes_and_transform(tmp_path: Path) -> None:
         ({"run": "a", "model": "resnet20"}, "either `run`"),
         ({"run": "a", "weights": "b"}, "`weights` does not go with `run`"),
         ({"model": "resnet20"}, "got none"),
+        ({"model": "resnet21"}, "near: resnet32, resnet20"),
         ({"model": "resnet20", "weights": "a", "random_weights": True}, "weights, random_weights"),
         ({"model": "resnet21", "random_weights": True}, "near: resnet32, resnet20"),
         ({"model": "resnet20", "pretrained": "default"}, "no published weights"),

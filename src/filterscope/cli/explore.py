@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from filterscope.cli.parser import Parser
+from filterscope.core.names import unknown_name
 
 if TYPE_CHECKING:
     from filterscope.explorer.settings import Limits
@@ -80,6 +81,9 @@ def run(words: Sequence[str]) -> int:
     token = arguments.token or os.environ.get("FILTERSCOPE_TOKEN")
     token = secrets.token_urlsafe(24) if token == "auto" else token
     Access(arguments.host, arguments.port, token)  # told before anything is loaded
+    for name in ("side", "cache_mb"):
+        if getattr(arguments, name) < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {getattr(arguments, name)}")
     limits = Limits(network_side=arguments.side, cache_bytes=arguments.cache_mb * 2**20)
     pictures = read_pictures(arguments.image, limits) or {"drawn scene": drawn_picture()}
     is_bare = not arguments.model and not arguments.run
@@ -91,11 +95,16 @@ def run(words: Sequence[str]) -> int:
 def _subjects(arguments: Any, limits: Limits) -> list[Subject]:
     """The networks that the flags choose; bicubic upscaling where they choose none."""
     from filterscope.explorer.subjects import classifier_subject, image_subject
-    from filterscope.models.image_networks import create_image_network, list_image_networks
+    from filterscope.models import create_image_network, list_image_networks, list_models
+    from filterscope.models.registry import TIMM
     from filterscope.runs import load_network, load_run
 
     found: list[Subject] = []
     models = list(arguments.model) or ([] if arguments.run else ["bicubic"])
+    known = [*list_image_networks(), *list_models()]
+    for name in models:  # told before any of them is built
+        if name not in known and not name.startswith(TIMM):
+            raise unknown_name("model", name, known, "filterscope list models")
     weights = _matched(models, arguments)
     for name in models:
         if name in list_image_networks():

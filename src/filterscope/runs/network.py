@@ -14,7 +14,7 @@ from filterscope.core.answers import class_rows
 from filterscope.data import Transform
 from filterscope.data.labels import imagenet_classes, read_classes
 from filterscope.runs.load import load_run
-from filterscope.runs.weighted import Weighted, from_file, published, randomly
+from filterscope.runs.weighted import Weighted, check_name, from_file, published, randomly
 
 # Their published weights want the normalisation that they were first trained with; torchvision
 # turns ImageNet's into it inside the network.
@@ -108,6 +108,7 @@ def load_network(
 
 def _weighted(name: str, sources: dict[str, Any], seeded: tuple[int | None, int]) -> Weighted:
     """The architecture with weights from the one source that was named."""
+    check_name(name)  # told before what else is missing
     named = [source for source, value in sources.items() if value]
     if len(named) != 1:
         raise ValueError(

@@ -12,7 +12,7 @@ from torch import nn
 
 from filterscope.core.names import unknown_name
 from filterscope.data import Transform
-from filterscope.models import count_classes, create_model, load_weights
+from filterscope.models import count_classes, create_model, list_models, load_weights
 from filterscope.models.registry import TIMM
 
 
@@ -32,6 +32,16 @@ class Weighted:
     transform: Transform
     source: str
     is_trained: bool = True
+
+
+def check_name(name: str) -> None:
+    """Refuse a misspelt name; of timm's, building the network tells.
+
+    Raises:
+        ValueError: An unknown name, with the near ones.
+    """
+    if not name.startswith(TIMM) and name not in list_models():
+        raise unknown_name("model", name, list_models(), "filterscope list models")
 
 
 def randomly(name: str, num_classes: int | None, seed: int) -> Weighted:
