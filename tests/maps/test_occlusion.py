@@ -199,6 +199,75 @@ def test_networks_without_a_local_chain_run_whole(make) -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
+class Placed(nn.Module):
+    """What a step makes of a place depends on where the place is, or on the size of the map."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.conv = kind, nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular")
+        self.table = nn.Parameter(torch.rand(1, 3, 61, 52))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "coordinates":
+            return x + torch.linspace(0, 1, x.shape[2], dtype=x.dtype)[:, None]
+        if self.kind == "from the end":
+            return x[:, :, -40:, 3:-2]
+        if self.kind == "enlarging":
+            return F.interpolate(x, size=(30, 26), mode="nearest")
+        if self.kind == "cropping":
+            return F.pad(x, (-2, -1, -3, 0))
+        if self.kind == "table":
+            return x * self.table
+        if self.kind == "around the edge":
+            return x + self.conv(x)
+        filled = torch.zeros_like(x)
+        filled[:, :, 1:] = x[:, :, :-1].square()
+        return x + filled
+
+
+PLACED = [
+    "coordinates",
+    "from the end",
+    "enlarging",
+    "cropping",
+    "table",
+    "around the edge",
+    "fill",
+]
+
+
+@pytest.mark.parametrize("kind", PLACED)
+def test_steps_that_go_by_their_place_run_whole(kind: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), Placed(kind), nn.Conv2d(3, 8, 3)).double()
+    images = IMAGES[:1]
+    expected = plain(model, model, images, OCCLUDER)
+    drops = occlusion_drops(model, images, "2", occluder=OCCLUDER)
+    torch.testing.assert_close(drops, expected, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("pool", [nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d])
+@pytest.mark.parametrize("size", [12, 24])  # windows of 2 x 2, and of a single place
+def test_adaptive_pools_run_whole(pool, size: int) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), pool(size)).double()
+    images, occluder = IMAGES[:, :, :24, :24], Occluder(5, 3, value=1.0)
+    expected = plain(model, model, images, occluder)
+    torch.testing.assert_close(occlusion_drops(model, images, "1", occluder=occluder), expected)
+
+
+@pytest.mark.parametrize("pad", [nn.ReflectionPad2d, nn.ReplicationPad2d])
+@pytest.mark.parametrize("sizes", [(3, 3, 3, 3), (6, 1, 0, 4)])
+@pytest.mark.parametrize("side", [1, 7])
+def test_what_a_border_shows_again_counts(pad, sizes: tuple[int, ...], side: int) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(pad(sizes), nn.Conv2d(3, 8, 3)).double()
+    images, occluder = IMAGES[:1, :, :24, :20], Occluder(side, 1, value=(0.5, -1.0, 0.0))
+    expected = plain(model, model, images, occluder)
+    drops = occlusion_drops(model, images, "1", occluder=occluder, recompute="changed")
+    torch.testing.assert_close(drops, expected, rtol=1e-10, atol=1e-11)
+
+
 def test_networks_with_part_templates_run_whole_from_the_first_mask_on() -> None:
     torch.manual_seed(0)
     model = lively(alexnet_like())

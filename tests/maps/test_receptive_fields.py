@@ -360,6 +360,26 @@ def test_writing_into_a_part_of_a_tensor_is_seen_through_the_whole() -> None:
     assert min(field.size) >= 5
 
 
+@pytest.mark.parametrize("how", ["fill", "circular"])
+def test_memory_that_was_filled_through_a_view_is_no_constant(how: str) -> None:
+    class Filling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.around = nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular")
+            self.top = nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            filled = torch.zeros_like(x)
+            filled[:, :, 2:] = x[:, :, :-2]
+            return self.top(x + (filled if how == "fill" else self.around(x)))
+
+    model, image = Filling(), torch.rand(1, 1, 9, 9)
+    assert receptive_field(model, "top", image).size == (math.inf, math.inf)
+    if how == "circular":
+        with pytest.raises(ValueError, match="because of copy into a part of a tensor"):
+            receptive_field(model, "around", image)
+
+
 def test_the_network_is_left_as_it_was_and_inference_mode_does_not_matter(
     model, assert_untouched
 ) -> None:

@@ -21,6 +21,7 @@ class Arguments:
     given: dict[str, Any]
     known: Callable[[Tensor], Places | None]
     num_axes: int
+    with_mirrors: bool = False
 
     def __getitem__(self, name: str) -> Any:
         return self.given[name]

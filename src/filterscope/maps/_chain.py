@@ -124,7 +124,7 @@ def _stages(modules: list[nn.Module], image: Tensor) -> list[Stage] | None:
     clean = image
     for module in modules:
         given = clean.clone()  # the module may write into it
-        with Follower(given) as follower:
+        with Follower(given, with_mirrors=True) as follower:
             output = module(given)
         reaches = _local(follower.places(output)) if isinstance(output, Tensor) else None
         if reaches is None:

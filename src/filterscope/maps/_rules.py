@@ -134,11 +134,15 @@ def _channel_shuffle(call: Arguments, shape: Shape, _position: int) -> Places | 
 
 @rule("constant_pad_nd", "reflection_pad2d", "replication_pad2d")
 def _padding(call: Arguments, shape: Shape, _position: int) -> Places | None:
-    """Before the border; what a mirror shows near it is left out of account."""
+    """Before the border; what a mirror shows near it is left out of account unless asked for."""
     if (found := call.main()) is None:
         return None
-    before = call.get("pad", call.get("padding"))[::2][::-1]
-    return _windows(found[1], shape, [reach(-n, -n, 1) for n in before])
+    sizes = call.get("pad", call.get("padding"))
+    before, after = sizes[::2][::-1], sizes[1::2][::-1]
+    # a mirror shows as far inside as it reaches outside, a repeated border its last place
+    depth = {"reflection_pad2d": 2, "replication_pad2d": 1}.get(call.name, 0) * call.with_mirrors
+    sides = zip(before, after, strict=True)
+    return _windows(found[1], shape, [reach(-n - depth * m, (depth - 1) * n, 1) for n, m in sides])
 
 
 @rule("slice")

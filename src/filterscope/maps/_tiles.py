@@ -100,6 +100,36 @@ class TiledChain:
             changes = (rows.tile, columns.tile)
         self._last = changes
 
+    def is_faithful(self) -> bool:
+        """Whether the modules make the same of a part of the untouched image as of all of it.
+
+        One does not that goes by its place on the map or by the map's size: coordinates as
+        channels, a slice from the end, an adaptive pool. It is told by the first and the last
+        change, whose parts lie at opposite ends.
+        """
+        last = len(self._changes[0].starts) - 1
+        return all(self._repeats(slice(place, place + 1)) for place in {0, last})
+
+    def _repeats(self, at: slice) -> bool:
+        """Whether each module gives a part of its output for the crop of its input."""
+        spans = (self._changes[0].part(at), self._changes[1].part(at))
+        for stage, step in zip(self._stages, self._steps, strict=True):
+            try:
+                if step is None:
+                    made = stage.module(_pieces(stage.clean, *spans))
+                else:
+                    rows, columns = step[0].part(at), step[1].part(at)
+                    crops = _pieces(stage.clean, rows.crop, columns.crop)
+                    made, spans = (
+                        _kept(stage.module(crops), rows, columns),
+                        (rows.tile, columns.tile),
+                    )
+            except Exception:  # a module may raise anything that was made for another size
+                return False
+            if not _is_alike(made, _pieces(stage.output, *spans), stage.output):
+                return False
+        return True
+
     def run(self, patches: Tensor, at: slice) -> tuple[Tensor, Tensor]:
         """Give the part of the last map that each change touches, untouched and changed.
 
@@ -121,6 +151,15 @@ class TiledChain:
             tiles = _kept(stage.module(crops), rows, columns)
             spans = (rows.tile, columns.tile)
         return _pieces(self._stages[-1].output, *spans), tiles
+
+
+def _is_alike(made: Tensor, expected: Tensor, whole: Tensor) -> bool:
+    """Whether a part is what it should be, but for the rounding of other sizes."""
+    digits = torch.finfo(whole.dtype).eps
+    if whole.is_cuda and torch.backends.cudnn.allow_tf32:
+        digits = max(digits, 2**-10)
+    slack = digits**0.5 * float(whole.abs().max())
+    return made.shape == expected.shape and torch.allclose(made, expected, rtol=0, atol=slack)
 
 
 def _pieces(maps: Tensor, rows: Span, columns: Span) -> Tensor:

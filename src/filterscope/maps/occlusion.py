@@ -161,13 +161,15 @@ def _changed_or_full(
 ) -> Callable[[slice], Tensor]:
     """A function that gives the drops (P, F) of some positions, computed in one of the two ways."""
     stages = None if recompute == "full" else find_chain(model, image, layer)
-    if stages is None and recompute == "changed":
+    chain = None if stages is None else TiledChain(stages, spans)
+    if chain is not None and not chain.is_faithful():
+        chain = None
+    if chain is None and recompute == "changed":
         raise ValueError(
             'recompute="changed" needs a chain of local modules from the image to `layer`, which '
             f'{type(model).__name__} does not have; use "full"'
         )
-    if stages is not None:
-        chain = TiledChain(stages, spans)
+    if chain is not None:
 
         def tiled(at: slice) -> Tensor:
             count = len(spans[0].starts[at])

@@ -109,6 +109,7 @@ def receptive_field(
 
     With padding by reflection or replication, units near the border may see a few pixels besides.
     Behind an enlargement, whose units differ by phase, the field is one that serves all of them.
+    Places are not followed through a tensor that is filled part by part, as by circular padding.
 
     Args:
         model: Any network, called as ``model(example_input)``; it runs once, in eval mode and
