@@ -4,11 +4,12 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from filterscope.linear import LinearInterpreter
 from filterscope.linear.crop import planned, run_cropped, support
+from filterscope.linear.rules.local import hull
 
 
 class Shuffling(nn.Module):
@@ -127,6 +128,46 @@ def test_each_operation_on_a_crop_equals_the_full_map(
     model = randomised(Function(FUNCTIONS[name]))
     interpreter = LinearInterpreter(model, random_image(1, 2, 24, 20), freeze_gates=True)
     check_places(interpreter, PLACES, relative)
+
+
+# what needs the whole picture
+WHOLE = {
+    "cat of positions": ["flip", "cat"], "channels": ["split", "repeat", "getitem"],
+    "norms": ["instance_norm"], "part of the picture": ["getitem"],
+    "statistics in between": ["mean", "sub"],
+}  # fmt: skip
+# a corner of the kernel may meet nothing but padding or what a ReLU switched off
+ROOMY = {"transposed", "max pool"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_box_of_a_step_is_the_smallest_around_what_it_reaches(
+    name, randomised, random_image
+) -> None:
+    model = randomised(Function(FUNCTIONS[name]))
+    interpreter = LinearInterpreter(model, random_image(1, 2, 24, 20), freeze_gates=True)
+    program = interpreter._program
+    assert [step.name for step in program.steps if step.local is None] == WHOLE.get(name, [])
+    for row, column in [*PLACES, (8, 8), (9, 9), (10, 11)]:
+        probe = torch.zeros_like(interpreter.images)
+        probe[..., row, column] = random_image(2)
+        values = {program.source: probe}
+        boxes = {program.source: ((row, row + 1), (column, column + 1))}
+        for step in program.steps:
+            made = step.linear(*[values[number] for number in step.inputs])
+            parts = made if isinstance(made, (tuple, list)) else [made]
+            known = [boxes.get(number) for number in step.inputs]
+            values.update(zip(step.outputs, parts, strict=True))
+            if step.local is None or None in known:
+                continue
+            box = step.local.reach(known)
+            boxes.update(dict.fromkeys(step.outputs, box))
+            seen = support(torch.stack([part.abs().sum(1) for part in parts])[None])
+            assert (
+                box == seen
+                or (name in ROOMY and hull([box, seen]) == box)
+                or not any(map(Tensor.any, parts))
+            )
 
 
 @pytest.mark.parametrize("network", [Shuffling, Residual])
