@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from filterscope.attacks import Attacked, attack, class_distances
-from filterscope.evaluation import AttackResult, AttackSettings, attack_run, attacks, class_spread
+from filterscope.evaluation import (
+    AttackResult,
+    AttackSettings,
+    attack_run,
+    attacks,
+    class_spread,
+    counted,
+)
 from filterscope.evaluation.attack_text import describe_attacks
 
 SETTINGS = AttackSettings(
@@ -167,12 +174,31 @@ def test_the_settings_of_each_attack_are_told(result) -> None:
     )
 
 
+def test_a_long_attack_gives_signs_of_life(attackable, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, dataset = attackable
+    settings = replace(SETTINGS, attacks=("single-pixel",), images=3, max_pixels=4)
+    quiet: list[str] = []
+    monkeypatch.setattr(counted, "EVERY", float("inf"))
+    first = attack_run(run, settings, dataset=dataset, tell=quiet.append)
+    assert len(quiet) == 1
+    lines: list[str] = []
+    monkeypatch.setattr(counted, "EVERY", 0.0)
+    second = attack_run(run, settings, dataset=dataset, tell=lines.append)
+    *alive, done = lines
+    assert done == quiet[0]
+    assert alive[0].startswith("single-pixel: the network has answered ")
+    answered = [int(line.split("answered ")[1].split()[0]) for line in alive]
+    assert answered == sorted(set(answered))
+    assert answered[-1] >= int(second.arrays["queries_single-pixel"].sum())
+    assert (first.arrays["images_single-pixel"] == second.arrays["images_single-pixel"]).all()
+
+
 def test_the_network_is_left_as_it_was(attackable) -> None:
     run, dataset = attackable
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     lines: list[str] = []
     attack_run(run, replace(SETTINGS, images=3), dataset=dataset, tell=lines.append)
-    assert [line.split(":")[0] for line in lines] == ["fgsm", "single-pixel"]
+    assert list(dict.fromkeys(line.split(":")[0] for line in lines)) == ["fgsm", "single-pixel"]
     assert not run.model.training
     assert not any(module._forward_hooks for module in run.model.modules())
     assert all(torch.equal(v, before[name]) for name, v in run.model.state_dict().items())

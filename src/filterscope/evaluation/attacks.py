@@ -22,6 +22,7 @@ from filterscope.evaluation.attack_images import (
     right_images,
 )
 from filterscope.evaluation.attack_settings import AttackSettings
+from filterscope.evaluation.counted import Counted
 from filterscope.evaluation.stored import read_result, write_result
 from filterscope.runs import Run
 from filterscope.runs.environment import describe_environment
@@ -145,7 +146,7 @@ def attack_run(
         run: Of `load_run`.
         settings: Which attacks, on how many images; None for the defaults.
         dataset: The data, when it is loaded already; else the run's own.
-        tell: Is given a line when an attack is done.
+        tell: Is given a line when an attack is done, and every ten seconds while it lasts.
 
     Returns:
         What each attack reached; `AttackResult.save` writes it into the run's folder.
@@ -211,7 +212,7 @@ def _all_attacks(
             run.classifier,
             pixels,
             labels,
-            normalize=run.transform.standardize,
+            normalize=Counted(name, run.transform.standardize, tell),
             targets=targets,
             seed=settings.seed,
             batch_size=settings.batch_size,
