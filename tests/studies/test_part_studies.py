@@ -21,9 +21,9 @@ from filterscope.report.template_figures import templates_figure
 from filterscope.report.theme import DARK, LIGHT, render
 from filterscope.runs import Run
 from filterscope.studies import STUDIES, StudyResult, StudySettings, find_study, run_study
-from filterscope.studies.parts_analysis import rank_correlation
 from filterscope.studies.parts_fig6 import drawn_layer, look, scaled_occluder
 from filterscope.studies.parts_fig7 import constant_error, epochs_to_settle, running_mean
+from filterscope.studies.ranks import rank_correlation
 from filterscope.studies.recipes import SIDES, training_settings
 from filterscope.studies.shared_runs import SharedRuns, grouped_by_side
 from filterscope.studies.study import Study

@@ -6,25 +6,12 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 
 from filterscope.attacks import DetectionError
+from filterscope.core.text_tables import aligned
 from filterscope.evaluation.attacks import AttackResult, Outcome
 from filterscope.evaluation.detection_result import COSINES, AttackDetection, Detection
 
 Table = list[list[str]]
 """Rows of cells, the first of them the head."""
-
-
-def lines(table: Table) -> list[str]:
-    """A table as lines of equal columns.
-
-    Examples:
-        >>> lines([["", "error"], ["fgsm", "4.5 %"]])
-        ['      error', 'fgsm  4.5 %']
-    """
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]
 
 
 def percent(value: float, digits: int = 2) -> str:
@@ -88,7 +75,9 @@ def _value(value: object) -> str:
 
 def describe_attacks(result: AttackResult) -> str:
     """Table and notes as text."""
-    return "\n".join([*lines(attack_table(result)), *(f"note: {n}" for n in attack_notes(result))])
+    return "\n".join(
+        [*aligned(attack_table(result)), *(f"note: {n}" for n in attack_notes(result))]
+    )
 
 
 def detection_table(found: Mapping[str, Detection]) -> Table:
@@ -164,8 +153,8 @@ def misclassified_note(detection: Detection) -> list[str]:
 
 def describe_detection(found: Mapping[str, Detection]) -> str:
     """Tables and notes of one network, or of a network and its baseline, as text."""
-    told = lines(detection_table(found))
+    told = aligned(detection_table(found))
     for name, detection in found.items():
-        told += ["", f"{name}:", *lines(cosine_table(detection))]
+        told += ["", f"{name}:", *aligned(cosine_table(detection))]
         told += [f"note: {note}" for note in detection_notes(detection)]
     return "\n".join(told)

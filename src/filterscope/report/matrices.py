@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from filterscope.metrics.functional import strongest_elements
+from filterscope.report.class_matrices import NAMED_CLASSES
 from filterscope.report.theme import Theme
 from filterscope.runs import Run
-
-_NAMED_CLASSES = 30  # more names than that cannot be read
 
 
 def filter_order(run: Run) -> np.ndarray:
@@ -140,7 +139,7 @@ def statistics_figure(run: Run, theme: Theme) -> Figure:
     left, right = figure.subplots(1, 2)
     left.bar(np.arange(len(alone)), alone, color=theme.series[0])
     left.set_title("filters of one class alone")
-    if len(alone) <= _NAMED_CLASSES:
+    if len(alone) <= NAMED_CLASSES:
         left.set_xticks(np.arange(len(alone)), run.classes, fontsize=7)
         if max(map(len, run.classes)) > 3:
             left.tick_params(axis="x", rotation=40)
@@ -157,14 +156,14 @@ def statistics_figure(run: Run, theme: Theme) -> Figure:
 
 
 def _wide(run: Run) -> tuple[Figure, Any]:
-    named = len(run.classes) if len(run.classes) <= _NAMED_CLASSES else 14
+    named = len(run.classes) if len(run.classes) <= NAMED_CLASSES else 14
     figure = Figure(figsize=(9.2, 0.9 + 0.16 * max(6, named)), layout="constrained")
     return figure, figure.subplots()
 
 
 def _class_rows(axis: Any, run: Run) -> None:
     axis.set_xticks([])
-    if len(run.classes) <= _NAMED_CLASSES:
+    if len(run.classes) <= NAMED_CLASSES:
         axis.set_yticks(np.arange(len(run.classes)), run.classes, fontsize=7.5)
     else:
         axis.set_ylabel(f"{len(run.classes)} classes")

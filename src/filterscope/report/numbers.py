@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from filterscope.core.text_tables import aligned
+
 if TYPE_CHECKING:
     from filterscope.report.comparison import Comparison, Difference, Side
 
@@ -233,7 +235,7 @@ def text_table(comparison: Comparison) -> str:
         ]
         rows.append([f"{side.label} - {first.label}", *cells, ""])
     warnings = [f"warning: {warning}" for warning in comparison.warnings]
-    return "\n".join([*_aligned(rows), *_part_lines(comparison), *warnings])
+    return "\n".join([*aligned(rows), *_part_lines(comparison), *warnings])
 
 
 def _part_lines(comparison: Comparison) -> list[str]:
@@ -255,13 +257,4 @@ def _part_lines(comparison: Comparison) -> list[str]:
     for side in comparison.sides:
         mark = f" {MARK}" if found is not None and side.label in found.labels else ""
         rows.append([side.label + mark, *[show_side(side, BY_KEY[key]) for key in shown]])
-    return ["", *_aligned(rows), *([] if found is None else [f"{MARK} {found.legend}"])]
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Lines with columns of one width."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return ["", *aligned(rows), *([] if found is None else [f"{MARK} {found.legend}"])]

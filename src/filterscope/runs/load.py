@@ -22,6 +22,7 @@ from filterscope.parts.settings import TemplateSettings
 from filterscope.runs.checkpoint import read_checkpoint
 from filterscope.runs.folder import Row, RunFolder
 from filterscope.runs.hub import HUB, local_folder
+from filterscope.runs.nested import gate_of, part_network, plain_classifier
 
 Kinds = type | UnionType
 
@@ -81,21 +82,17 @@ class Run:
     @property
     def classifier(self) -> nn.Module:
         """The plain classifier, without its gate; part templates mask it by hooks."""
-        inner = self.model.model if isinstance(self.model, GatedClassifier) else self.model
-        inner = inner.model if isinstance(inner, PartTemplateNetwork) else inner
-        assert isinstance(inner, nn.Module)
-        return inner
+        return plain_classifier(self.model)
 
     @property
     def parts(self) -> PartTemplateNetwork | None:
         """The network with part templates, without its gate; None without templates."""
-        inner = self.model.model if isinstance(self.model, GatedClassifier) else self.model
-        return inner if isinstance(inner, PartTemplateNetwork) else None
+        return part_network(self.model)
 
     @property
     def gate(self) -> ClassGate | None:
         """The gate of a gated run."""
-        return self.model.gate if isinstance(self.model, GatedClassifier) else None
+        return gate_of(self.model)
 
     @property
     def task_loss(self) -> TaskLoss:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from filterscope.attacks import fgsm
+from filterscope.evaluation.attack_images import load_pixels
 from filterscope.linear import Contributions, LinearInterpreter
 from filterscope.runs import Run
 from filterscope.studies.study import Evidence
@@ -60,14 +61,8 @@ def sample(evidence: Evidence, run: Run, seed: int, count: int) -> Sample:
     count = min(count, len(split))
     sets = len(split) // count
     places = order[(seed % sets) * count :][:count]
-    pixels = torch.stack([_pixels(evidence, run, place) for place in places.tolist()])
-    return Sample(places, pixels.float() / 255, split.labels[places])
-
-
-def _pixels(evidence: Evidence, run: Run, place: int) -> Tensor:
-    raw = evidence.dataset.test.raw(place)
-    size = run.transform.image_size
-    return raw if raw.shape[-1] == size else run.transform.pixels(raw)
+    pixels = load_pixels(run, split, places, torch.device("cpu"))
+    return Sample(places, pixels, split.labels[places])
 
 
 def attacked(run: Run, chosen: Sample) -> Sample:

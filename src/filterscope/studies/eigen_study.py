@@ -17,11 +17,11 @@ from filterscope.studies.image_filters import (
     each_picture,
     finite_mean,
     judged,
-    rank_correlation,
     singular,
     spectrum,
 )
 from filterscope.studies.image_subjects import Family, ImageSubject, image_subjects
+from filterscope.studies.ranks import rank_correlation
 from filterscope.studies.settings import StudySettings
 from filterscope.studies.study import Entry, Evidence, Findings
 from filterscope.studies.verdict import Claim
@@ -66,7 +66,7 @@ def analyse_spectra(evidence: Evidence, settings: StudySettings, family: Family)
 
 def area_trends(found: list[Spectrum]) -> list[float]:
     """Rank correlation of value and area of the eigen-inputs, one a seed."""
-    return [rank_correlation(each.values, each.areas) for each in found]
+    return [rank_correlation(each.values, each.areas)[0] for each in found]
 
 
 def _entries(name: str, found: list[Spectrum]) -> list[Entry]:
@@ -92,7 +92,7 @@ def _entries(name: str, found: list[Spectrum]) -> list[Entry]:
         Entry(
             "rank correlation of value and frequency",
             name,
-            tuple(rank_correlation(each.values, each.frequencies) for each in found),
+            tuple(rank_correlation(each.values, each.frequencies)[0] for each in found),
         ),
     ]
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from filterscope.linear import (
@@ -28,6 +27,7 @@ from filterscope.studies.image_subjects import (
     image_subjects,
     study_picture,
 )
+from filterscope.studies.ranks import rank_correlation
 from filterscope.studies.settings import StudySettings
 from filterscope.studies.study import Evidence
 
@@ -142,7 +142,8 @@ def follows_contrast(found: Probed) -> float:
     for row, column in found.inputs:
         around = picture[:, max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3]
         contrasts.append(float(around.flatten(1).std(1).mean()))
-    return rank_correlation(contrasts, found.columns.double().flatten(1).norm(dim=1).tolist())
+    lengths = found.columns.double().flatten(1).norm(dim=1).tolist()
+    return rank_correlation(contrasts, lengths)[0]
 
 
 def singular(subject: ImageSubject, pixels: Tensor, count: int, seed: int) -> SingularTriplets:
@@ -195,18 +196,6 @@ def spectrum(triplets: SingularTriplets) -> Spectrum:
         float(triplets.residuals.max()),
         sum(triplets.products),
     )
-
-
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's rank correlation; NaN where one of both is constant or has fewer than three.
-
-    Examples:
-        >>> rank_correlation([1, 2, 3], [2, 4, 8]), rank_correlation([1, 1, 1], [1, 2, 3])
-        (1.0, nan)
-    """
-    if len(first) < 3 or len(set(first)) < 2 or len(set(second)) < 2:
-        return math.nan
-    return float(spearmanr(first, second).statistic)
 
 
 def finite_mean(values: Sequence[float]) -> float:

@@ -8,7 +8,6 @@ from math import isfinite, nan
 from statistics import fmean, median
 
 import numpy as np
-from scipy import stats
 
 from filterscope.report.side_figures import epoch_curves, instability_and_accuracy
 from filterscope.runs import Run
@@ -22,6 +21,7 @@ from filterscope.studies.part_tables import (
     steadier,
 )
 from filterscope.studies.parts_fig7 import constant_error
+from filterscope.studies.ranks import rank_correlation
 from filterscope.studies.settings import StudySettings
 from filterscope.studies.study import Entry, Evidence, Findings
 from filterscope.studies.verdict import Claim
@@ -49,27 +49,6 @@ _CHANCE = {
     "instability_fixed_unit": "always one unit",
     "instability_random_unit": "any unit",
 }
-
-
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
-    """Spearman's rank correlation and its two-sided p-value.
-
-    Args:
-        first: Numbers.
-        second: As many.
-
-    Returns:
-        Both NaN with fewer than three pairs, an undefined number, or equal numbers alone.
-
-    Examples:
-        >>> rank_correlation([1, 2, 3, 4], [10, 20, 30, 25])[0]
-        0.8
-    """
-    values = np.array([first, second], dtype=float)
-    if values.shape[1] < 3 or not np.isfinite(values).all() or (np.ptp(values, axis=1) == 0).any():
-        return nan, nan
-    found = stats.spearmanr(*values)
-    return float(found.statistic), float(found.pvalue)
 
 
 def analyse(evidence: Evidence, _: StudySettings) -> Findings:

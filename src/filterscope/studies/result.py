@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from filterscope.core.files import atomic_write, write_json, write_text
+from filterscope.core.text_tables import aligned
 from filterscope.report.theme import LIGHT, render
 from filterscope.studies.catalogue import STUDIES
 from filterscope.studies.study import Entry, Findings, Study
@@ -50,13 +51,7 @@ class StudyResult:
 
     def console(self) -> str:
         """Table and verdicts as plain text."""
-        head, *rows = self._table()
-        widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-            for row in (head, *rows)
-        ]
-        told = [f"{self._heading()}", "", *lines, ""]
+        told = [self._heading(), "", *aligned(self._table()), ""]
         told += [f"{v.direction:<18} {_verdict_line(v, self.data)}" for v in self.verdicts]
         told += [f"note: {note}" for note in self.findings.notes]
         return "\n".join(told)

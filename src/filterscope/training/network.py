@@ -18,6 +18,7 @@ from filterscope.data import ImageDataset
 from filterscope.gates import ClassGate, GatedClassifier, fixed_gate
 from filterscope.models import create_model, freeze
 from filterscope.parts import PartTemplateNetwork
+from filterscope.runs.nested import gate_of, part_network, plain_classifier
 from filterscope.training.part_training import add_templates
 from filterscope.training.settings import TrainSettings
 
@@ -46,21 +47,17 @@ class Network:
     @property
     def classifier(self) -> nn.Module:
         """The plain classifier, with its own keys; templates mask it by hooks."""
-        inner = self.module.model if isinstance(self.module, GatedClassifier) else self.module
-        inner = inner.model if isinstance(inner, PartTemplateNetwork) else inner
-        assert isinstance(inner, nn.Module)
-        return inner
+        return plain_classifier(self.module)
 
     @property
     def parts(self) -> PartTemplateNetwork | None:
         """The network with part templates, without its gate."""
-        inner = self.module.model if isinstance(self.module, GatedClassifier) else self.module
-        return inner if isinstance(inner, PartTemplateNetwork) else None
+        return part_network(self.module)
 
     @property
     def gate(self) -> ClassGate | None:
         """The gate of a gated network."""
-        return self.module.gate if isinstance(self.module, GatedClassifier) else None
+        return gate_of(self.module)
 
 
 def build_network(settings: TrainSettings, dataset: ImageDataset) -> Network:
