@@ -13,8 +13,8 @@ from filterscope.training.presets import PRESETS
 
 SHARED = {  # modules of the package that are no study
     "__init__", "adversarial", "affine", "catalogue", "demo", "eigen_study", "image_filters",
-    "image_subjects", "part_tables", "published", "ranks", "recipes", "result", "running", "settings",
-    "shared_runs", "study", "targets", "verdict",
+    "image_subjects", "part_tables", "published", "ranks", "recipes", "result", "running",
+    "settings", "shared_runs", "study", "targets", "verdict",
 }  # fmt: skip
 
 PAPERS = {
