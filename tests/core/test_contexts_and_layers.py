@@ -386,3 +386,18 @@ def test_lazy_member_whose_module_is_missing_is_an_import_error(package: ModuleT
     with pytest.raises(ModuleNotFoundError, match="lazy_package"):
         _ = package.lost
     assert not hasattr(package, "other")
+
+
+def test_a_shared_module_is_found_by_each_of_its_names() -> None:
+    model = nn.Module()
+    model.first = nn.ReLU()
+    model.second = model.first
+    for name in ("first", "second"):
+        assert find_layer(model, name) == (name, model.first)
+    assert find_layer(model, model.second) == ("first", model.first)
+
+
+def test_pooling_refuses_what_is_no_map() -> None:
+    for output, came in ((torch.rand(3), r"\(3,\)"), ((torch.rand(2, 3),), "tuple")):
+        with pytest.raises(ValueError, match=f"it gives {came}"):
+            pool_features(output)

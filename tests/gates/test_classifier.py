@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from torchvision import models as tv
@@ -379,3 +379,63 @@ def test_bad_input_is_named(call, error, words):
     with warnings.catch_warnings(), pytest.raises(error, match=words):
         warnings.simplefilter("ignore", DeprecationWarning)
         call()
+
+
+class Pair(nn.Module):
+    """A layer that gives two maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.conv(x), x
+
+
+class Paired(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pair, self.fc = Pair(), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.pair(x)[0].mean((2, 3)))
+
+
+def test_a_layer_that_gives_no_map_is_named_as_that() -> None:
+    x, labels = torch.rand(2, 3, 6, 6), torch.tensor([0, 4])
+    with pytest.raises(ValueError, match=r"must give maps \(N, K, ...\).*, it gives tuple"):
+        GatedClassifier(Paired(), "pair", 5, example_input=x)
+    net = GatedClassifier(Paired(), "pair", 5, num_filters=8)
+    with pytest.raises(ValueError, match="it gives tuple"):
+        net.features(x)
+    for path in (net, net.both):
+        with pytest.raises(ValueError, match=r"`features` must be \(N, 8, ...\).*, got tuple"):
+            path(x, labels)
+    assert net(x).shape == (2, 5)
+
+
+def test_labels_in_a_list_are_named() -> None:
+    net = GatedClassifier(Small(), "relu", 5, num_filters=8)
+    with pytest.raises(TypeError, match="`labels` must be a tensor, got list"):
+        net(torch.rand(2, 3, 6, 6), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("num_classes", 6), ("num_filters", 7), ("density_bound", 0.5)]
+)
+def test_a_gate_made_before_is_not_contradicted(name: str, value: float) -> None:
+    gate = ClassGate(5, 8, density_bound=0.25)
+    with pytest.raises(ValueError, match=f"`{name}` is {value}, but that of `gate` is"):
+        GatedClassifier(Small(), "relu", gate=gate, **{name: value})
+    same = GatedClassifier(Small(), "relu", 5, 8, gate=gate, density_bound=0.25)
+    assert same.gate is gate
+
+
+def test_a_gate_made_before_goes_where_the_model_is() -> None:
+    gate = ClassGate(5, 8)
+    matrix = gate.matrix
+    net = GatedClassifier(Small().to("meta").eval(), "relu", gate=gate)
+    assert net.gate.matrix.device.type == "meta" and not gate.training
+    assert (
+        GatedClassifier(Small(), "relu", gate=ClassGate(5, 8)).gate.matrix.device == matrix.device
+    )

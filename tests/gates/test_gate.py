@@ -222,3 +222,9 @@ def test_low_precision_features_keep_their_type_and_the_gate_its_own():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0,), (5,)])
+def test_a_fixed_gate_without_entries_is_refused(shape):
+    with pytest.raises(ValueError, match=r"`matrix` must be \(C, K\), got shape"):
+        ClassGate.fixed(torch.ones(shape))

@@ -1,5 +1,5 @@
 """The ground floor: what every other package stands on.
 
-Finding layers, putting models and hooks back as they were, writing files that survive a crash,
-and the base of result objects. It imports nothing else of the library.
+Finding layers and the place of a gate, putting models and hooks back as they were, reading and
+writing files, what logits say. It imports nothing else of the library.
 """

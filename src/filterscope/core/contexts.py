@@ -77,10 +77,16 @@ def pool_features(
     Returns:
         Pooled features, (N, K).
 
+    Raises:
+        ValueError: Something else than such a tensor.
+
     Examples:
         >>> import torch
         >>> pool_features(torch.tensor([[[-1.0, 3.0]]]))
         tensor([[1.5000]])
     """
+    if not isinstance(output, Tensor) or output.dim() < 2:
+        came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(f"a layer must give maps (N, K, ...) or features (N, K), it gives {came}")
     features = output if activation is None else activation(output)
     return features.flatten(2).mean(2) if features.dim() > 2 else features

@@ -12,7 +12,8 @@ def find_layer(model: nn.Module, layer: str | nn.Module) -> tuple[str, nn.Module
 
     Args:
         model: Any network.
-        layer: The layer's dotted name as in ``model.named_modules()``, or the module itself.
+        layer: The layer's dotted name as in ``model.named_modules()``, or the module itself, of
+            whose names the first counts.
 
     Returns:
         The dotted name and the module.
@@ -29,7 +30,7 @@ def find_layer(model: nn.Module, layer: str | nn.Module) -> tuple[str, nn.Module
     """
     if not isinstance(layer, (str, nn.Module)):
         raise TypeError(f"`layer` must be a name or a module, got {type(layer).__name__}")
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))  # each name of a shared module
     if isinstance(layer, str):
         if not layer or layer not in modules:
             raise unknown_name(f"layer of {type(model).__name__}", layer, filter(None, modules))

@@ -20,6 +20,7 @@ from filterscope.gates.placement import (
     chosen_activation,
     chosen_layer,
     count_filters,
+    placed_gate,
 )
 from filterscope.gates.saved import fill_gated, gated_form, stored_gate
 
@@ -48,8 +49,8 @@ class GatedClassifier(nn.Module):
         num_filters: K. When absent it is read off one forward pass of `example_input`, else it is
             known with the architecture.
         example_input: A batch for the model, (N, channels, H, W); one image is enough.
-        gate: A gate made before, for instance ``ClassGate.fixed(...)``; None makes a learnable
-            one.
+        gate: A gate made before, for instance ``ClassGate.fixed(...)``; it is moved to the
+            model's device. None makes a learnable one.
         density_bound: See `ClassGate`; only for a gate made here.
         activation: What rectifies the layer's output before `features` are pooled: "relu" (the
             default, harmless where the layer ends in a ReLU), None for networks with signed
@@ -63,8 +64,8 @@ class GatedClassifier(nn.Module):
 
     Raises:
         TypeError: `model` is scripted, or `layer` is of a wrong type.
-        ValueError: An unknown layer (with the near names), a layer that gives no feature map, or
-            a K that cannot be known.
+        ValueError: An unknown layer (with the near names), a layer that gives no feature map, a K
+            that cannot be known, or a `gate` of other sizes than `num_classes` and `num_filters`.
 
     Source: Liang et al., ECCV 2020, section 3 (figure 2).
 
@@ -115,8 +116,7 @@ class GatedClassifier(nn.Module):
             if num_filters is None:
                 num_filters = count_filters(model, module, example_input, known)
             gate = ClassGate(num_classes, num_filters, density_bound)
-            gate.to(next((p.device for p in model.parameters()), torch.device("cpu")))
-        self.gate = gate.train(model.training)
+        self.gate = placed_gate(gate, model, num_classes, num_filters, density_bound)
         self._handle = module.register_forward_hook(self._on_layer_output)
 
     @property

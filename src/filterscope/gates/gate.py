@@ -68,10 +68,12 @@ class ClassGate(nn.Module):
         Raises:
             ValueError: Not a 2-D matrix, entries outside [0, 1], or a column without a 1.
         """
-        if matrix.dim() != 2 or not bool(((matrix >= 0) & (matrix <= 1)).all()):
+        if matrix.dim() != 2 or not matrix.numel():
+            raise ValueError(f"`matrix` must be (C, K), got shape {tuple(matrix.shape)}")
+        if not bool(((matrix >= 0) & (matrix <= 1)).all()):
             raise ValueError(
-                "`matrix` must be (C, K) with entries in [0, 1], got shape "
-                f"{tuple(matrix.shape)} with values from {matrix.min():.3g} to {matrix.max():.3g}"
+                "`matrix` must have entries in [0, 1], got values from "
+                f"{matrix.min():.3g} to {matrix.max():.3g}"
             )
         if not bool((matrix.amax(dim=0) == 1).all()):
             raise ValueError("every column of `matrix` must hold a 1: each filter serves a class")
@@ -102,7 +104,7 @@ class ClassGate(nn.Module):
             The gated features, with the shape and dtype of `features`.
 
         Raises:
-            TypeError: Labels that are no integers.
+            TypeError: Labels that are no tensor of integers.
             ValueError: Another number of filters or labels; on CPU also labels out of range (on
                 an accelerator looking at the labels would wait for the device).
         """
@@ -112,11 +114,14 @@ class ClassGate(nn.Module):
         return features * rows.reshape(*rows.shape, *[1] * (features.dim() - 2))
 
     def _check(self, features: Tensor, labels: Tensor) -> None:
-        if features.dim() < 2 or features.shape[1] != self.num_filters:
+        is_tensor = isinstance(features, Tensor)
+        if not is_tensor or features.dim() < 2 or features.shape[1] != self.num_filters:
+            came = tuple(features.shape) if is_tensor else type(features).__name__
             raise ValueError(
-                f"`features` must be (N, {self.num_filters}, ...) for this gate, "
-                f"got {tuple(features.shape)}"
+                f"`features` must be (N, {self.num_filters}, ...) for this gate, got {came}"
             )
+        if not isinstance(labels, Tensor):
+            raise TypeError(f"`labels` must be a tensor, got {type(labels).__name__}")
         if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
             raise TypeError(f"`labels` must be integers, got {labels.dtype}")
         if labels.shape != features.shape[:1]:

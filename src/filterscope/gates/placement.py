@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from filterscope.core.contexts import captured_features, evaluating
 from filterscope.core.gate_points import GatePoint
 from filterscope.core.layers import find_layer
+from filterscope.gates.gate import ClassGate
 
 Activation = Callable[[Tensor], Tensor] | None
 
@@ -61,3 +62,20 @@ def count_filters(
         "the number of filters is not known: give `num_filters`, or an `example_input` to count "
         "them on"
     )
+
+
+def placed_gate(
+    gate: ClassGate,
+    model: nn.Module,
+    num_classes: int | None,
+    num_filters: int | None,
+    density_bound: float | None,
+) -> ClassGate:
+    """Bring a gate to the device and the mode of a model; refuse what contradicts the gate."""
+    given = {"num_classes": num_classes, "num_filters": num_filters, "density_bound": density_bound}
+    for name, value in given.items():
+        own = getattr(gate, name)
+        if value is not None and value != own:
+            raise ValueError(f"`{name}` is {value}, but that of `gate` is {own}")
+    device = next((p.device for p in model.parameters()), gate.matrix.device)
+    return gate.to(device).train(model.training)
