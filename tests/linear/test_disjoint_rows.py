@@ -86,3 +86,35 @@ def test_wrong_pixels_are_refused() -> None:
     flat = LinearInterpreter(nn.Flatten(), torch.rand(1, 1, 4, 4))
     with pytest.raises(ValueError, match="picture"):
         list(pixel_rows(flat, [0], [0]))
+
+
+class Turned(nn.Module):
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+        self.first, self.last = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, (1, 3), padding=(0, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.function(self.first(x)))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x,
+        lambda x: nn.functional.conv2d(x, torch.ones(2, 2, 3, 3).double(), stride=2, padding=1),
+        lambda x: nn.functional.pad(x, (2, 1, 0, 3)),
+        lambda x: nn.functional.interpolate(x, scale_factor=2, mode="bilinear"),
+    ],
+)
+def test_spans_are_the_smallest(function) -> None:
+    torch.manual_seed(1)
+    interpreter = LinearInterpreter(Turned(function).double(), torch.rand(1, 1, 30, 26).double())
+    height, width = interpreter.output.shape[2:]
+    for axis, spans in enumerate(spans_read(interpreter)):
+        assert len(spans) == (height, width)[axis]
+        for place, (first, end) in enumerate(spans):
+            pixel = (place, width // 2) if axis == 0 else (height // 2, place)
+            read = (pixel_row(interpreter, pixel) != 0).any(0).any(1 - axis).nonzero().flatten()
+            read = read.tolist() or [0]  # nothing but padding
+            assert (first, end) == (read[0], read[-1] + 1)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from filterscope.linear.lanczos import _effort, largest_triplets
+from filterscope.linear import lanczos
+from filterscope.linear.lanczos import _effort, _Space, largest_triplets
 
 
 def matrix(values, sizes, seed=1):
@@ -123,3 +124,104 @@ def test_the_seed_decides() -> None:
     given = matrix(SPECTRA["pairs"], (120, 90))
     one, same, other = (decomposed(given, seed=seed).right for seed in (0, 0, 1))
     assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["flat", "steep", "triples"])
+@pytest.mark.parametrize("scale", [2.0**12, 2.0**-12])
+def test_a_map_in_another_unit_takes_the_same_steps(name, scale) -> None:
+    given = matrix(SPECTRA[name], (120, 90))
+    found, scaled = decomposed(given), decomposed(scale * given)
+    assert scaled.is_converged and scaled.products == found.products
+    torch.testing.assert_close(scaled.values, scale * found.values)
+    torch.testing.assert_close(scaled.right, found.right)
+
+
+def space_of(given, room=24, block=2):
+    return _Space(lambda v: v @ given.T, lambda u: u @ given, tuple(given.shape), room, block,
+                  given, seed=0)  # fmt: skip
+
+
+def check_space(space, given, digits=1e-6) -> None:
+    """F V = U B, and what the space says of its Ritz triplets is what they are."""
+    held = space.held
+    left, right, small = space._left[:held], space._right[:held], space._small[:held, :held]
+    eye = torch.eye(held, dtype=torch.float64)
+    torch.testing.assert_close(left @ left.T, eye)
+    torch.testing.assert_close(right @ right.T, eye)
+    torch.testing.assert_close(given @ right.T, left.T @ torch.from_numpy(small))
+    values, residuals = space.ritz()
+    u, s, v = space.triplets(held)
+    torch.testing.assert_close(s, torch.from_numpy(values))
+    torch.testing.assert_close(v @ given.T, s[:, None] * u)
+    gaps = (u @ given - s[:, None] * v).norm(dim=1)
+    torch.testing.assert_close(torch.from_numpy(residuals), gaps, rtol=digits, atol=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_the_space_knows_its_residuals_after_restarts_and_fresh_starts(block) -> None:
+    given = matrix(SPECTRA["pairs"], (120, 90))
+    space = space_of(given, block=block)
+    for keep in (5, 7, 4):
+        while not space.is_full:
+            space.grow()
+        check_space(space, given)
+        assert space.held <= 24 < space.held + 2 * block
+        space.restart(keep)
+        assert space.held == keep and not space._small[keep:].any()
+        check_space(space, given)
+    # what the first start leaves lies partly among the vectors of the second
+    space.start_afresh()
+    check_space(space, given)
+    for _ in range(3):
+        space.grow()
+        check_space(space, given, 0.1)
+    space.restart(6)
+    check_space(space, given, 0.1)
+    assert space.taken == space.taken_back == space.products // 2
+
+
+def test_a_space_that_spans_all_has_no_residuals() -> None:
+    given = matrix(torch.tensor([3.0, 2.0, 2.0, 1.0], dtype=torch.float64), (7, 4))
+    space = space_of(given, room=4, block=3)
+    space.grow()
+    assert not space.is_complete
+    space.grow()
+    assert space.is_complete and space.held == 4
+    check_space(space, given)
+
+
+@pytest.mark.parametrize(
+    ("options", "room"),
+    [
+        ({"budget": 50 * 8 * 300 + 8}, 50),
+        ({"budget": 50 * 8 * 300 - 8}, 49),
+        ({"budget": 0}, 2 * 3 + 3 + 10),
+        ({"budget": 0, "block": 4}, 2 * 3 + 12 + 10),
+        ({}, 20 * 3 + 40),
+        ({"k": 6}, 120),
+    ],
+)
+def test_bases_fit_their_budget(options, room, monkeypatch) -> None:
+    rooms = []
+
+    class Watched(_Space):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            rooms.append(self.room)
+
+    monkeypatch.setattr(lanczos, "_Space", Watched)
+    decomposed(matrix(SPECTRA["steep"], (180, 120)), **{"k": 3, **options})
+    assert rooms == [room]
+
+
+def test_what_is_never_told_is_followed_as_long_as_it_took_in_all() -> None:
+    history = [(taken, np.array([1.0, 0.5])) for taken in (4, 8, 12)]
+    assert _effort(history, np.array([6.0, 5.0, 4.0]), 1e-6) == 18 + 6
+
+
+@pytest.mark.parametrize(("k", "expected"), [(2, 700), (3, 800)])
+def test_how_many_products_it_takes_at_most(k, expected) -> None:
+    values = torch.linspace(1, 0.9, 400, dtype=torch.float64)
+    found = decomposed(torch.diag(values), k, tolerance=1e-30, block=2)
+    assert not found.is_converged
+    assert expected - 4 <= sum(found.products) <= expected

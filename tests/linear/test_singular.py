@@ -294,3 +294,25 @@ def test_ctrl_c_leaves_the_interpreter_as_it_was(interpreter_of, monkeypatch) ->
     monkeypatch.undo()
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(interpreter.svd(3).left, before.left)
+
+
+def test_options_reach_the_iteration(interpreter_of) -> None:
+    interpreter = interpreter_of("residual")
+    loose, tight = interpreter.svd(4, tolerance=0.03), interpreter.svd(4, tolerance=1e-10)
+    assert (loose.tolerance, tight.tolerance) == (0.03, 1e-10)
+    assert sum(loose.products) < sum(tight.products)
+    assert float(tight.residuals.max()) < 1e-10 < float(loose.residuals.max())
+    one, same, other = (interpreter.svd(2, seed=seed).right for seed in (0, 0, 1))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+    block = interpreter.svd(2, method="block")
+    assert block.products[0] % 4 == 0 and block.products[0] == block.products[1]
+
+
+def test_an_image_with_its_batch_axis_is_taken_as_well(interpreter_of, random_image) -> None:
+    triplets = interpreter_of("residual").svd(3)
+    other = random_image(1, 3, 8, 8, seed=4)
+    expected = torch.stack([(vector * other[0]).sum() for vector in triplets.right])
+    for given in (other, other[0], other.float().double()):
+        assert torch.allclose(triplets.coefficients(given), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="`x0` must be"):
+        triplets.coefficients(other.repeat(2, 1, 1, 1))

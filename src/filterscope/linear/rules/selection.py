@@ -14,8 +14,10 @@ Number = Tensor | float
 
 
 @rule("where")
-def where(call: Call, condition: Tensor, input: Number, other: Number) -> Affine:
+def where(call: Call, condition: Any, input: Any, other: Number) -> Affine:
     """`input` where the condition holds at the image, else `other`."""
+    if call.function is Tensor.where:  # whose own values come first
+        condition, input = input, condition
     return _choice(call, condition, input, other)
 
 
