@@ -203,6 +203,8 @@ def test_preprocessing_is_a_layer_of_its_own() -> None:
 
 def test_layers_are_the_same_where_nothing_is_clipped() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.ReLU6(), nn.Linear(3, 2)).double()
+    nn.init.eye_(model[0].weight)
+    nn.init.ones_(model[2].weight)
     images = torch.tensor([[0.1, 0.2, 0.3], [90.0, -80, 70]], dtype=torch.float64)
     quiet, clipped = (LinearInterpreter(model, x[None]).contributions(0, by="op") for x in images)
     assert [name for name, _ in quiet.layers] == [name for name, _ in clipped.layers]
