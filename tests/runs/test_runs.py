@@ -33,6 +33,17 @@ def test_a_run_classifies_images_as_it_was_trained(folder: Path) -> None:
     assert run.arrays is None
 
 
+def test_reading_leaves_the_callers_random_numbers_alone(folder: Path, tmp_path: Path) -> None:
+    saved = filterscope.save_pretrained(create_model("resnet20", 10), tmp_path / "saved")
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    load_run(folder)
+    filterscope.from_pretrained(saved)
+    filterscope.from_pretrained(folder)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_an_unfinished_run_is_read_from_its_checkpoint(folder: Path, tmp_path: Path) -> None:
     whole = load_run(folder)
     for name in ("config.yaml", "classes.json", "last.ckpt", "metrics.csv"):

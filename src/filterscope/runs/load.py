@@ -167,7 +167,8 @@ def load_run(path: str | Path) -> Run:
         )
     _check_kinds(described, _DESCRIBED, folder.classes)
     try:
-        network, activation = _network(folder, config, described)
+        with torch.random.fork_rng(devices=[]):  # the global generator is the caller's
+            network, activation = _network(folder, config, described)
         transform = Transform.from_dict(described["transform"])
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, ValueError) and str(folder.path) in str(error):

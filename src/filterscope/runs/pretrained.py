@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from filterscope.core.pretrained import (
@@ -159,13 +160,13 @@ def load_pretrained(
         run = load_run(folder)
         return Pretrained(run.model, run.classes, run.transform, folder, run.config)
     config = read_pretrained_config(folder)
-    network = _network(config, folder, model)
+    with torch.random.fork_rng(devices=[]):  # the global generator is the caller's
+        network = _network(config, folder, model)
     classes = config.get("classes")
     if classes is not None:
         classes = tuple(str(name) for name in stored_value(config, "classes", list, folder))
-    transform = config.get("transform")
-    if transform is not None:
-        transform = Transform.from_dict(transform)
+    told = config.get("transform")
+    transform = None if told is None else Transform.from_dict(told)
     return Pretrained(network, classes, transform, folder, config)
 
 
@@ -259,9 +260,8 @@ def _network(
     if kind == IMAGE_NETWORK:
         _refuse_model(model, folder)
         return read_image_network(config, folder)
-    wrapped = config.get("wrapped")
-    if wrapped is not None:
-        wrapped = stored_value(config, "wrapped", dict, folder)
+    around = config.get("wrapped") is not None
+    wrapped = stored_value(config, "wrapped", dict, folder) if around else None
     plain = _built(wrapped or config, folder) if model is None else model
     if kind == PART_TEMPLATES:
         return PartTemplateNetwork.from_config(config, folder, plain)
