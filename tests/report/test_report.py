@@ -1,6 +1,7 @@
 """Comparisons and the page, on made-up runs with known numbers."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,9 @@ def test_the_console_table_shows_levels_counts_and_differences(runs: list[Run]) 
     assert "floor 0.0100, bound 0.5600" in table
     assert "n=20, 3 seeds" in table
     assert "0.2500 ± 0.0000 in [0.25, 0.25]" in table
+    metrics = (runs[-1].evaluation or {})["metrics"]
+    dense = replace(runs[-1], evaluation={"settings": {}, "metrics": metrics | {"density": 0.7}})
+    assert "0.7000 above [0.25, 0.25]" in compare_runs([dense]).console_table()
     assert "+0.0400 (3 of 3 seeds)" in table
     assert "-1.00 points (3 of 3 seeds)" in table
 

@@ -171,6 +171,7 @@ class Noisy(nn.Module):
         (lambda: fs.export_onnx(Small(), "f", torch.ones(1, 3, 5, 5), gated=True), ValueError,
          "needs a GatedClassifier, got Small"),
         (lambda: fs.export_onnx(Small(), "f", torch.ones(0, 3, 5, 5)), ValueError, "hold images"),
+        (lambda: fs.export_onnx(Small(), "f", torch.tensor(1.0)), ValueError, "hold images"),
         (lambda: fs.export_onnx(Small(), "f", [1]), TypeError, "must be a tensor, got list"),
         (lambda: fs.export_onnx("net", "f", torch.ones(1)), TypeError, "a network, got str"),
     ],

@@ -78,8 +78,9 @@ def _check(network: Any, example_input: Any, gated: bool) -> None:
         raise TypeError(f"`network` must be a network, got {type(network).__name__}")
     if not isinstance(example_input, Tensor):
         raise TypeError(f"`example_input` must be a tensor, got {type(example_input).__name__}")
-    if not example_input.numel():
-        raise ValueError(f"`example_input` must hold images, got {tuple(example_input.shape)}")
+    if example_input.dim() < 2 or not example_input.numel():
+        came = tuple(example_input.shape)
+        raise ValueError(f"`example_input` must hold images (N, ...), got {came}")
     if gated and not isinstance(network, GatedClassifier):
         raise ValueError(f"`gated` needs a GatedClassifier, got {type(network).__name__}")
     size = sum(tensor.nbytes for tensor in network.state_dict().values())
