@@ -27,8 +27,8 @@ from torch import nn
 from filterscope.core.files import read_json
 from filterscope.core.gate_points import GatePoint
 from filterscope.data import ImageDataset, Transform
+from filterscope.data.augmentation import Augmentation
 from filterscope.data.split import InMemory, Split
-from filterscope.data.transform import Augmentation
 from filterscope.evaluation import Evaluation, measure
 from filterscope.evaluation.collect import Collected
 from filterscope.evaluation.contribution import contribution_part

@@ -103,3 +103,17 @@ CLEAN = torch.zeros(5, 3)
 def test_bad_input(call, message) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_allowed_images_are_marked_by_bool() -> None:
+    labels, allowed = torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([0, 0, 1, 1, 0, 1])
+    with pytest.raises(ValueError, match=r"`allowed` must be bool, got torch\.int64"):
+        draw_samples(labels, 2, seed=(0,), allowed=allowed)
+    assert draw_samples(labels, 2, seed=(0,), allowed=allowed.bool()).tolist() == [2, 3, 5]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_features_of_any_precision_and_with_gradients_are_taken(dtype: torch.dtype) -> None:
+    clean, adversarial = torch.zeros(20, 3, dtype=dtype), torch.ones(20, 3, dtype=dtype)
+    detector = Detector(clean.requires_grad_(), adversarial, num_trees=5)
+    assert detector.scores(torch.stack([clean[0], adversarial[0]])).tolist() == [0, 1]

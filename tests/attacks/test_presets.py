@@ -1,5 +1,6 @@
 """Attacks by name: what all of them share."""
 
+import numpy as np
 import pytest
 import torch
 from tests.attacks.small_networks import build, prepare
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from filterscope.attacks import ATTACK_PRESETS, attack, list_attacks, random_targets
+from filterscope.attacks.arguments import check_number
 
 FAST = {
     "cw": {"steps": 5, "binary_search_steps": 2},
@@ -196,3 +198,11 @@ def test_targets_are_wrong_classes_each_as_often() -> None:
 def test_bad_targets(change, error, message) -> None:
     with pytest.raises(error, match=message):
         random_targets(**{"labels": LABELS, "num_classes": 5} | change)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    check_number("epsilon", np.float32(0.03), 0, 1)
+    check_number("steps", np.int64(7), 1, whole=True)
+    for value in (np.True_, np.float64(7), "7"):
+        with pytest.raises(TypeError, match="`steps` must be an integer"):
+            check_number("steps", value, 1, whole=True)

@@ -21,6 +21,7 @@ from filterscope.data import (
     Transform,
     batches,
     class_weights,
+    describe_dataset,
     load_dataset,
     num_batches,
 )
@@ -451,3 +452,57 @@ def test_normalised_digits_have_zero_mean_and_unit_deviation() -> None:
     (batch,) = batches(dataset.train, len(dataset.train), transform=dataset.transform)
     assert abs(float(batch.images.mean())) < 0.01
     assert abs(float(batch.images.std()) - 1) < 0.01
+
+
+def test_a_pass_over_files_leaves_the_global_generators_alone(tmp_path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.new("RGB", (120, 120), (i, 0, 0)).save(tmp_path / name / f"{i}.png")
+    dataset = load_dataset(f"folder:{tmp_path}")
+    before = torch.get_rng_state()
+    passes = [
+        torch.cat([
+            batch.images
+            for batch in batches(
+                dataset.train, 2, transform=dataset.transform, augmentation=dataset.augmentation,
+                shuffle=True, workers=workers,
+            )
+        ])
+        for workers in (0, 1)
+    ]  # fmt: skip
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*passes)
+
+
+@pytest.mark.parametrize("batch_size", [0, -3])
+def test_batches_of_nothing_are_not_counted(batch_size: int) -> None:
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
+        num_batches(load_dataset("digits", limit=20).train, batch_size)
+
+
+def test_places_are_integers() -> None:
+    split = load_dataset("digits", limit=20).train
+    for places, came in ((split.labels == 3, "torch.bool"), ([0, 1], "list")):
+        with pytest.raises(TypeError, match=f"`places` must be a tensor of integers, got {came}"):
+            split.take(places)
+    assert split.take(torch.tensor([3, 3], dtype=torch.int32)).names == (split.names[3],) * 2
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0, -1, 1]])
+def test_weights_are_for_the_classes_there_are(labels: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"`labels` must lie in \[0, 1\]"):
+        class_weights(torch.tensor(labels), num_classes=2)
+
+
+def test_an_unknown_data_set_is_described_by_the_near_ones() -> None:
+    with pytest.raises(ValueError, match="unknown data set 'digts'; near: digits"):
+        describe_dataset("digts")
+
+
+def test_an_impossible_augmentation_is_refused() -> None:
+    with pytest.raises(ValueError, match="`padding` must be at least 0, got -1"):
+        Augmentation(padding=-1)
+    for scale in (0.0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=r"`scale` must lie in \(0, 1\]"):
+            Augmentation(scale=scale)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from filterscope.data import batches, load_dataset
+from filterscope.data.choice import choose
 from filterscope.data.decode import fit, open_rgb
-from filterscope.data.split import choose
 from filterscope.data.transform import Transform
 
 

@@ -272,3 +272,22 @@ def test_chance_levels_on_the_landmarks_of_pascal_part() -> None:
     assert mean("random_unit") == pytest.approx(0.146, abs=0.001)
     # the synthetic filter of the results themselves is the corner
     assert sum(r.instability for r in results) / 6 == pytest.approx(0.133, abs=0.004)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"units": torch.full((6, 2), 9)}, r"`units` must lie in \[-1, 8\]"),
+        ({"units": torch.full((6, 2), -2)}, r"`units` must lie in \[-1, 8\]"),
+        ({"units": torch.zeros(6, 2)}, r"`units` must be \(N, K\) integers"),
+        ({"values": torch.rand(6, 1)}, r"`values` must be \(6, 2\), got \(6, 1\)"),
+        ({"values": torch.full((6, 2), NAN)}, "`values` holds non-finite"),
+    ],
+)
+def test_peaks_that_cannot_be_are_named(changes: dict[str, torch.Tensor], message: str) -> None:
+    peaks = {"units": torch.arange(12).reshape(6, 2) % 9, "values": torch.rand(6, 2), **changes}
+    centres = torch.rand(3, 3, 2)
+    with pytest.raises(ValueError, match=message):
+        instability_of_peaks(
+            **peaks, landmarks=torch.rand(6, 1, 2), centres=centres, image_size=(3, 3)
+        )

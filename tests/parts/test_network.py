@@ -318,3 +318,12 @@ class Twice(Small):
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_a_network_that_cannot_be_masked_is_left_without_hooks() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    with pytest.raises(ValueError, match="unknown layer of Sequential '7'"):
+        PartTemplateNetwork(model, ["1", "7"], [8, 8], ["bird"])
+    with pytest.raises(ValueError, match="`num_filters` must be a number for each of `layers`"):
+        PartTemplateNetwork(model, ["1", "0"], [8], ["bird"])
+    assert not any(module._forward_hooks for module in model.modules())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -93,8 +96,8 @@ def check_number(
         TypeError: No number, or no integer where one is needed.
         ValueError: A number outside [least, most].
     """
-    kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
+    wanted: Any = Integral if whole else Real  # NumPy's numbers are such, too
+    if isinstance(value, bool) or not isinstance(value, wanted):
         kind = "an integer" if whole else "a number"
         raise TypeError(f"`{name}` must be {kind}, got {value!r}")
     if not least <= value <= most:

@@ -56,7 +56,7 @@ class Detector:
         self.width = clean.shape[1]
         self._forest = RandomForestClassifier(num_trees, random_state=seed, n_jobs=jobs)
         truth = np.repeat([0, 1], [len(clean), len(adversarial)])
-        self._forest.fit(torch.cat([clean, adversarial]).cpu().numpy(), truth)
+        self._forest.fit(np.concatenate([_rows(clean), _rows(adversarial)]), truth)
 
     def scores(self, features: Tensor) -> Tensor:
         """Share of the trees' votes for "adversarial".
@@ -68,7 +68,7 @@ class Detector:
             (N,) float64 in [0, 1].
         """
         _check("features", features, self.width)
-        return torch.from_numpy(self._forest.predict_proba(features.cpu().numpy())[:, 1])
+        return torch.from_numpy(self._forest.predict_proba(_rows(features))[:, 1])
 
     def detects(self, features: Tensor) -> Tensor:
         """Say which samples are adversarial: more than half of the votes.
@@ -233,7 +233,7 @@ def draw_samples(
         Places in rising order, (M,) int64.
 
     Raises:
-        ValueError: A number below 1, no labels, or no allowed image.
+        ValueError: A number below 1, no labels, no allowed image, or `allowed` that is not bool.
 
     Examples:
         >>> draw_samples(torch.tensor([0, 0, 0, 1, 1]), 1, seed=(0, 1)).shape
@@ -244,6 +244,8 @@ def draw_samples(
     if labels.dim() != 1 or not len(labels):
         raise ValueError(f"`labels` must be (N,) and not empty, got {tuple(labels.shape)}")
     allowed = torch.ones(len(labels), dtype=torch.bool) if allowed is None else allowed
+    if allowed.dtype != torch.bool:
+        raise ValueError(f"`allowed` must be bool, got {allowed.dtype}")
     if allowed.shape != labels.shape or not bool(allowed.any()):
         raise ValueError(
             f"`allowed` must allow some of {len(labels)} images, got {tuple(allowed.shape)} with "
@@ -267,3 +269,9 @@ def _check(name: str, features: Tensor, width: int | None) -> None:
         raise ValueError(f"`{name}` must have {width} columns, got {features.shape[1]}")
     if not bool(torch.isfinite(features).all()):
         raise ValueError(f"`{name}` must be finite")
+
+
+def _rows(features: Tensor) -> np.ndarray:
+    """Features as scikit-learn's trees compare them: in single precision."""
+    rows: np.ndarray = features.detach().float().cpu().numpy()
+    return rows

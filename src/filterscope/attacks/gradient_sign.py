@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from filterscope.attacks.arguments import check_images, check_range
-from filterscope.core.answers import class_scores
+from filterscope.attacks.attempt import checked_scores
 from filterscope.core.contexts import evaluating
 
 
@@ -79,14 +79,11 @@ def _loss_gradient(
         # a copy, because a network may work in place on what it is given
         inputs = pixels.clone()
         logits = model(inputs if normalize is None else normalize(inputs))
-        if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(images):
-            given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(f"`model` must give logits ({len(images)}, C), got {given}")
-        logits = class_scores(logits)
-        check_range("labels", labels, logits.shape[1])
-        if not logits.requires_grad:
+        scores = checked_scores(logits, len(images))
+        check_range("labels", labels, scores.shape[1])
+        if not scores.requires_grad:
             raise ValueError("`model` gives logits that no gradient connects with `images`")
-        loss = F.cross_entropy(logits, labels.long(), reduction="sum")
+        loss = F.cross_entropy(scores, labels.long(), reduction="sum")
         (gradient,) = torch.autograd.grad(loss, pixels, allow_unused=True)
     if gradient is None:
         raise ValueError("`model` gives logits that no gradient connects with `images`")

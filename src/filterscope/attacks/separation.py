@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from filterscope.attacks.features import ConvolutionLayer
+from filterscope.metrics.functional.class_means import class_mean_features
 
 
 def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -22,16 +23,16 @@ def class_means(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         (C, D) float64; NaN for a class without images.
 
+    Raises:
+        ValueError: Shapes that do not fit, features that are not finite, or labels out of range.
+
     Examples:
         >>> class_means(torch.tensor([[1.0], [3.0]]), torch.tensor([0, 0]), 2)
         tensor([[2.],
                 [nan]], dtype=torch.float64)
     """
     _check_features("features", features, "labels", labels, num_classes)
-    sums = torch.zeros(num_classes, features.shape[1], dtype=torch.float64, device=features.device)
-    sums.index_add_(0, labels.long(), features.double())
-    counts = torch.bincount(labels.long(), minlength=num_classes)
-    return sums / counts[:, None]
+    return class_mean_features(features, labels, num_classes)
 
 
 def class_cosines(

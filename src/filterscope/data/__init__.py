@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from filterscope.core.lazy import lazy_members
 
 if TYPE_CHECKING:
+    from filterscope.data.augmentation import Augmentation
     from filterscope.data.batching import Batch, batches, num_batches
+    from filterscope.data.choice import class_weights
     from filterscope.data.part_preparation import PartPreparationReport, prepare_parts
     from filterscope.data.registry import describe_dataset, list_datasets, load_dataset
-    from filterscope.data.split import ImageDataset, Masks, Split, class_weights
-    from filterscope.data.transform import Augmentation, Transform
+    from filterscope.data.split import ImageDataset, Masks, Split
+    from filterscope.data.transform import Transform
     from filterscope.data.voc import PreparationReport, prepare_voc_animals
 
 __all__ = [
@@ -34,7 +36,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_members(
     __name__,
     {
-        "Augmentation": f"{__name__}.transform",
+        "Augmentation": f"{__name__}.augmentation",
         "Batch": f"{__name__}.batching",
         "ImageDataset": f"{__name__}.split",
         "Masks": f"{__name__}.split",
@@ -43,7 +45,7 @@ __getattr__, __dir__ = lazy_members(
         "Split": f"{__name__}.split",
         "Transform": f"{__name__}.transform",
         "batches": f"{__name__}.batching",
-        "class_weights": f"{__name__}.split",
+        "class_weights": f"{__name__}.choice",
         "describe_dataset": f"{__name__}.registry",
         "list_datasets": f"{__name__}.registry",
         "load_dataset": f"{__name__}.registry",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from filterscope.data.augmentation import Augmentation
 from filterscope.data.folders import find_images
 from filterscope.data.loading import (
     Files,
@@ -20,7 +21,7 @@ from filterscope.data.loading import (
 )
 from filterscope.data.masked import find_masked
 from filterscope.data.split import ImageDataset, Split
-from filterscope.data.transform import Augmentation, Transform
+from filterscope.data.transform import Transform
 
 IMAGENET_SIZE = 224
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from filterscope.data.augmentation import Augmentation
 from filterscope.data.decode import open_rgb, to_pixels
 from filterscope.data.split import InMemory, Split, Streamed
-from filterscope.data.transform import Augmentation, Transform
+from filterscope.data.transform import Transform
 
 
 class Batch(NamedTuple):
@@ -29,7 +30,18 @@ class Batch(NamedTuple):
 
 
 def num_batches(split: Split, batch_size: int, *, drop_last: bool = False) -> int:
-    """Count the batches of a pass over `split`."""
+    """Count the batches of a pass over `split`.
+
+    Args:
+        split: The images.
+        batch_size: Images in a batch.
+        drop_last: Leave out an incomplete last batch.
+
+    Raises:
+        ValueError: A batch size below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, got {batch_size}")
     whole, rest = divmod(len(split), batch_size)
     return whole if drop_last or not rest else whole + 1
 
@@ -134,6 +146,7 @@ def _from_files(
         batch_sampler=[part.tolist() for part in parts if len(part)],
         num_workers=workers,
         pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # it would draw from the global one, which is the caller's
     )
     loaded = iter(loader)
     side = split.transform.image_size

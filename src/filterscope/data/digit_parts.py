@@ -9,9 +9,11 @@ from torch import Tensor
 
 from filterscope.data import digits
 from filterscope.data.assembly import Selection
+from filterscope.data.augmentation import Augmentation
+from filterscope.data.choice import choose, hold_out
 from filterscope.data.part_folders import NEGATIVES
-from filterscope.data.split import ImageDataset, InMemory, Split, choose, hold_out
-from filterscope.data.transform import Augmentation, Transform
+from filterscope.data.split import ImageDataset, InMemory, Split
+from filterscope.data.transform import Transform
 
 CATEGORY = 6
 PARTS = ("bottom", "top")

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from filterscope.data.choice import choose, hold_out
 from filterscope.data.decode import (
     UnreadableImageError,
     check_readable,
@@ -20,7 +21,7 @@ from filterscope.data.decode import (
     upright_size,
 )
 from filterscope.data.folders import Found, Store
-from filterscope.data.split import InMemory, Masks, Split, Streamed, choose, hold_out
+from filterscope.data.split import InMemory, Masks, Split, Streamed
 from filterscope.data.transform import Transform
 
 MEMORY_LIMIT = 2**30

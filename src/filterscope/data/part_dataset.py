@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from filterscope.data.assembly import IMAGENET_SIZE, Selection, assemble
+from filterscope.data.augmentation import Augmentation
+from filterscope.data.choice import choose
 from filterscope.data.copies import (
     Copies,
     copied,
@@ -21,8 +23,8 @@ from filterscope.data.copies import (
 from filterscope.data.folders import Found
 from filterscope.data.loading import Files
 from filterscope.data.part_folders import NEGATIVES, FoundParts, find_parts, landmark_tensor
-from filterscope.data.split import ImageDataset, Split, choose, joined
-from filterscope.data.transform import Augmentation, Transform
+from filterscope.data.split import ImageDataset, Split, joined
+from filterscope.data.transform import Transform
 
 
 def load_part_folder(

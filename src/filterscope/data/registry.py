@@ -11,12 +11,14 @@ from torch import Tensor
 from filterscope.core.names import unknown_name
 from filterscope.data import digits
 from filterscope.data.assembly import Selection, load_folder, load_masked_folder
+from filterscope.data.augmentation import Augmentation
+from filterscope.data.choice import choose, hold_out
 from filterscope.data.cifar import read_cifar
 from filterscope.data.digit_parts import load_digit_parts
 from filterscope.data.loading import mask_notes
 from filterscope.data.part_dataset import load_part_folder
-from filterscope.data.split import ImageDataset, InMemory, Masks, Split, choose, hold_out
-from filterscope.data.transform import Augmentation, Transform
+from filterscope.data.split import ImageDataset, InMemory, Masks, Split
+from filterscope.data.transform import Transform
 from filterscope.data.voc_animals import load_voc_animals
 
 _DATASETS = {
@@ -44,7 +46,16 @@ def list_datasets() -> list[str]:
 
 
 def describe_dataset(name: str) -> str:
-    """Describe a data set in a line."""
+    """Describe a data set in a line.
+
+    Args:
+        name: One of `list_datasets`.
+
+    Raises:
+        ValueError: Another name, with the near ones.
+    """
+    if name not in _DATASETS:
+        raise unknown_name("data set", name, _DATASETS, "filterscope list datasets")
     return _DATASETS[name]
 
 

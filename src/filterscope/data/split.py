@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from filterscope.data.transform import Augmentation, Transform
+from filterscope.data.augmentation import Augmentation
+from filterscope.data.transform import Transform
 
 Reader = Callable[[str], bytes]
 
@@ -132,7 +133,17 @@ class Split:
             raise ValueError(f"{name}: {error}") from error
 
     def take(self, places: Tensor) -> Split:
-        """The images at the given places, (M,) int64, without their masks."""
+        """The images at the given places, without their masks.
+
+        Args:
+            places: (M,) int64; of a bool tensor take ``places.nonzero()[:, 0]``.
+
+        Raises:
+            TypeError: No tensor of integers.
+        """
+        if not isinstance(places, Tensor) or places.dtype not in (torch.int64, torch.int32):
+            came = places.dtype if isinstance(places, Tensor) else type(places).__name__
+            raise TypeError(f"`places` must be a tensor of integers, got {came}")
         images: InMemory | Streamed
         if isinstance(self.images, InMemory):
             images = InMemory(self.images.pixels[places])
@@ -224,87 +235,3 @@ def joined(first: Split, second: Split) -> Split:
         masks=None,
         landmarks=landmarks,
     )
-
-
-def class_weights(labels: Tensor, num_classes: int) -> Tensor:
-    """Weights that give every class the same say in a loss: N / (C n_c).
-
-    Args:
-        labels: (N,) int64.
-        num_classes: C.
-
-    Returns:
-        (C,) float64.
-
-    Raises:
-        ValueError: A class without images.
-
-    Examples:
-        >>> class_weights(torch.tensor([0, 0, 0, 1]), num_classes=2)
-        tensor([0.6667, 2.0000], dtype=torch.float64)
-    """
-    counts = torch.bincount(labels, minlength=num_classes)
-    if int(counts.min()) == 0:
-        empty = torch.nonzero(counts == 0).flatten().tolist()
-        raise ValueError(f"classes {empty} have no training image, so they have no weight")
-    return len(labels) / (num_classes * counts.double())
-
-
-def choose(labels: Tensor, count: int | None, seed: int) -> Tensor:
-    """Choose `count` images with the same share of each class, at least one of each.
-
-    Args:
-        labels: (N,) int64.
-        count: How many; None or at least N chooses all.
-        seed: Of the choice.
-
-    Returns:
-        Indices in rising order.
-    """
-    if count is None or count >= len(labels):
-        return torch.arange(len(labels))
-    members = [torch.nonzero(labels == c).flatten() for c in sorted(set(labels.tolist()))]
-    shares = torch.tensor([len(m) * count / len(labels) for m in members], dtype=torch.float64)
-    quota = shares.floor().clamp(min=1).long()
-    rest = max(0, count - int(quota.sum()))
-    # the largest remainders get what rounding left over; equal ones in class order
-    quota[torch.argsort(shares - quota, descending=True, stable=True)[:rest]] += 1
-    while int(quota.sum()) > count and int(quota.max()) > 1:  # the small classes' one image each
-        quota[quota.argmax()] -= 1
-    generator = torch.Generator().manual_seed(seed)
-    chosen = [
-        m[torch.randperm(len(m), generator=generator)[:q]]
-        for m, q in zip(members, quota.tolist(), strict=True)
-    ]
-    return torch.cat(chosen).sort().values
-
-
-def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Split images into training and test indices, the same share of each class in both.
-
-    Every class keeps at least one image on either side.
-
-    Args:
-        labels: (N,) int64.
-        fraction: Share of the test side.
-        seed: Of the split.
-
-    Raises:
-        ValueError: A class with a single image cannot be on both sides, or a fraction outside
-            (0, 1).
-    """
-    if not 0 < fraction < 1:
-        raise ValueError(f"`test_fraction` must lie between 0 and 1, got {fraction}")
-    test = []
-    generator = torch.Generator().manual_seed(seed)
-    for c in sorted(set(labels.tolist())):
-        members = torch.nonzero(labels == c).flatten()
-        if len(members) < 2:
-            raise ValueError(
-                f"class {c} has a single image; a split into training and test needs two"
-            )
-        count = min(len(members) - 1, max(1, round(fraction * len(members))))
-        test.append(members[torch.randperm(len(members), generator=generator)[:count]])
-    tested = torch.zeros(len(labels), dtype=torch.bool)
-    tested[torch.cat(test)] = True
-    return torch.nonzero(~tested).flatten(), torch.nonzero(tested).flatten()

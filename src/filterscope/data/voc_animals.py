@@ -7,11 +7,12 @@ from pathlib import Path
 
 from filterscope.core.files import read_json
 from filterscope.data.assembly import Selection, assemble
+from filterscope.data.augmentation import Augmentation
 from filterscope.data.folders import Found, Store
 from filterscope.data.loading import MEMORY_LIMIT, number_classes
 from filterscope.data.masked import find_masked
 from filterscope.data.split import ImageDataset
-from filterscope.data.transform import Augmentation, Transform
+from filterscope.data.transform import Transform
 from filterscope.data.voc import MANIFEST
 from filterscope.data.voc_parts import VOC_ANIMALS
 

@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from filterscope.core.mat_files import read_mat
 from filterscope.models.classic import PixelRange
 
 _IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
-
-Array = NDArray[Any]
 
 
 def read_matconvnet(file: Path, model: nn.Module) -> dict[str, Tensor]:

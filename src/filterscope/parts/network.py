@@ -29,8 +29,6 @@ from filterscope.parts.settings import TemplateOptions, TemplateSettings
 
 PART_TEMPLATES = "part-template-network"
 
-_LISTS = ("layers", "num_filters", "categories")
-
 
 class PartTemplateNetwork(nn.Module):
     """A network whose chosen layers end in part templates; `add_part_templates` makes it.
@@ -60,7 +58,7 @@ class PartTemplateNetwork(nn.Module):
 
     Raises:
         TypeError: `model` is scripted.
-        ValueError: See `PartTemplates`.
+        ValueError: See `PartTemplates`; an unknown layer, or another number of `num_filters`.
 
     Source: Zhang et al., CVPR 2018, section 3.
     """
@@ -79,6 +77,12 @@ class PartTemplateNetwork(nn.Module):
         super().__init__()
         if isinstance(model, torch.jit.ScriptModule):
             raise TypeError("`model` is scripted; give the Python module, hooks do not run in it")
+        if len(layers) != len(num_filters) or not layers:
+            raise ValueError(
+                "`num_filters` must be a number for each of `layers`, at least one, got "
+                f"{len(num_filters)} for {len(layers)}"
+            )
+        modules = [find_layer(model, name)[1] for name in layers]  # known before any mask is on
         self.layer_names, self.categories = tuple(layers), tuple(categories)
         self._class_shares = None if class_shares is None else [float(s) for s in class_shares]
         # before the model: who looks for the last layer of this network finds the model's
@@ -99,8 +103,8 @@ class PartTemplateNetwork(nn.Module):
         self._record_gate_point()
         # before other hooks: a gate on the same layer takes the masked maps
         self._handles = [
-            model.get_submodule(name).register_forward_hook(part.on_layer_output, prepend=True)
-            for name, part in zip(self.layer_names, self.masks, strict=True)
+            module.register_forward_hook(part.on_layer_output, prepend=True)
+            for module, part in zip(modules, self.masks, strict=True)
         ]
 
     @property
@@ -198,8 +202,6 @@ class PartTemplateNetwork(nn.Module):
             )
         options = _stored_options(config, path)
         fill_network(model, config, path)
-        for layer in options["layers"]:  # an unknown one is told before any mask is on
-            find_layer(model, layer)
         net = cls(model, **options)
         load_strictly(net.templates, read_tensors(Path(path) / "parts.safetensors"), str(path))
         return net.eval()

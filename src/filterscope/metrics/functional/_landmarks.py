@@ -49,6 +49,21 @@ def check_centres(centres: Tensor, map_size: Sequence[int] | None = None) -> Non
         )
 
 
+def check_peaks(units: Tensor, values: Tensor, num_units: int) -> None:
+    """Refuse what is not one unit, or -1, and one finite value for each image and filter."""
+    if units.dim() != 2 or not units.numel() or units.is_floating_point():
+        raise ValueError(f"`units` must be (N, K) integers, got {tuple(units.shape)} {units.dtype}")
+    if not -1 <= int(units.min()) <= int(units.max()) < num_units:
+        raise ValueError(
+            f"`units` must lie in [-1, {num_units - 1}], the units of `centres`, got "
+            f"{int(units.min())} to {int(units.max())}"
+        )
+    if values.shape != units.shape:
+        raise ValueError(f"`values` must be {tuple(units.shape)}, got {tuple(values.shape)}")
+    if not bool(torch.isfinite(values).all()):
+        raise ValueError("`values` holds non-finite entries")
+
+
 def middle(centres: Tensor) -> Tensor:
     """Point (x, y) in the middle of a map, (1, 1, 2); between units where its side is even.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from filterscope.metrics.functional._checks import check_classes
+
 
 def class_sums(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Sum the features of each class: (C, K) float64, and count its samples: (C,) int64."""
@@ -13,10 +15,7 @@ def class_sums(features: Tensor, labels: Tensor, num_classes: int) -> tuple[Tens
             f"`features` must be (N, K) and `labels` (N,), got {tuple(features.shape)} and "
             f"{tuple(labels.shape)}"
         )
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise ValueError(f"`labels` must be integers, got {labels.dtype}")
-    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        raise ValueError(f"`labels` must lie in [0, {num_classes - 1}]")
+    check_classes("labels", labels, len(features), num_classes)
     sums = torch.zeros(num_classes, features.shape[1], dtype=torch.float64, device=features.device)
     sums.index_add_(0, labels.long(), features.double())
     return sums, torch.bincount(labels.long(), minlength=num_classes)
@@ -32,6 +31,9 @@ def class_mean_features(features: Tensor, labels: Tensor, num_classes: int) -> T
 
     Returns:
         (C, K), float64; NaN for a class without samples.
+
+    Raises:
+        ValueError: Shapes that do not fit, or labels that are no integers in [0, C).
 
     Examples:
         >>> class_mean_features(torch.tensor([[1.0], [3.0]]), torch.tensor([0, 0]), 2)

@@ -54,6 +54,9 @@ def redundancy(correlation: Tensor, threshold: float | Tensor, variant: Variant 
     Returns:
         A scalar, or one value a threshold, float64.
 
+    Raises:
+        ValueError: No finite square matrix, no pairs, or an unknown variant.
+
     Source: Liang et al., ECCV 2020, section 4.3 and figure 8.
 
     Examples:
@@ -62,7 +65,7 @@ def redundancy(correlation: Tensor, threshold: float | Tensor, variant: Variant 
     """
     check_square(correlation)
     if variant not in ("all", "off_diagonal", "absolute"):
-        raise ValueError(f"unknown variant {variant!r}; known: all, off_diagonal, absolute")
+        raise ValueError(f'`variant` must be "all", "off_diagonal" or "absolute", got {variant!r}')
     values = correlation.double()
     if variant == "all":
         flat = values.flatten()
@@ -71,7 +74,7 @@ def redundancy(correlation: Tensor, threshold: float | Tensor, variant: Variant 
         flat = values[outside]
         flat = flat.abs() if variant == "absolute" else flat
     if not len(flat):
-        raise ValueError("a single filter has no pairs")
+        raise ValueError("`correlation` is of a single filter, which has no pairs")
     thresholds = torch.as_tensor(threshold, dtype=torch.float64, device=values.device)
     above = len(flat) - torch.searchsorted(flat.sort().values, thresholds.reshape(-1))
     return (above.double() / len(flat)).reshape(thresholds.shape)

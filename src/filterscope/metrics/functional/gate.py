@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from filterscope.metrics.functional._checks import check_matrix
+
 
 @dataclass(frozen=True)
 class GateStatistics:
@@ -49,7 +51,7 @@ def gate_statistics(gate: Tensor, threshold: float = 0.5) -> GateStatistics:
         >>> gate_statistics(torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])).monopolised
         tensor([1, 1])
     """
-    _check_matrix("gate", gate)
+    check_matrix("gate", gate)
     matrix = gate.detach().cpu().double()
     is_open = matrix > threshold
     owners = is_open.sum(dim=0)
@@ -108,13 +110,13 @@ def gate_mi_overlap(
         >>> gate_mi_overlap(gate / 2, gate).jaccard
         1.0
     """
-    _check_matrix("gate", gate)
+    check_matrix("gate", gate)
     if gate.shape != mutual_information.shape:
         raise ValueError(
             f"`mutual_information` {tuple(mutual_information.shape)} and `gate` "
             f"{tuple(gate.shape)} must both be (C, K)"
         )
-    _check_matrix("mutual_information", mutual_information)
+    check_matrix("mutual_information", mutual_information)
     mi, matrix = mutual_information.detach().cpu().double(), gate.detach().cpu().double()
     opened = (matrix > threshold).numpy()
     strongest = _largest(mi, int(opened.sum()))
@@ -133,8 +135,19 @@ def gate_mi_overlap(
 
 
 def strongest_elements(mutual_information: Tensor, count: int) -> Tensor:
-    """Mark the `count` largest entries of a matrix, (C, K) bool."""
-    _check_matrix("mutual_information", mutual_information)
+    """Mark the largest entries of a matrix.
+
+    Args:
+        mutual_information: Matrix (C, K).
+        count: How many; of equal entries the first, row by row.
+
+    Returns:
+        (C, K) bool, on CPU.
+
+    Raises:
+        ValueError: No finite matrix, or a count outside [0, C K].
+    """
+    check_matrix("mutual_information", mutual_information)
     if not 0 <= count <= mutual_information.numel():
         raise ValueError(f"`count` must lie in [0, {mutual_information.numel()}], got {count}")
     return torch.from_numpy(_largest(mutual_information.detach().cpu().double(), count))
@@ -150,10 +163,3 @@ def _largest(mi: Tensor, count: int) -> np.ndarray:
 def _jaccard(a: np.ndarray, b: np.ndarray) -> float:
     union = int((a | b).sum())
     return float((a & b).sum()) / union if union else float("nan")
-
-
-def _check_matrix(name: str, matrix: Tensor) -> None:
-    if matrix.dim() != 2 or not matrix.numel():
-        raise ValueError(f"`{name}` must be (C, K), got {tuple(matrix.shape)}")
-    if not bool(torch.isfinite(matrix).all()):
-        raise ValueError(f"`{name}` holds non-finite entries")

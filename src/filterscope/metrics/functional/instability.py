@@ -14,6 +14,7 @@ from filterscope.metrics.functional._instability import distance_deviations, pea
 from filterscope.metrics.functional._landmarks import (
     check_centres,
     check_landmarks,
+    check_peaks,
     middle,
     peak_units,
 )
@@ -149,8 +150,15 @@ def instability_of_peaks(
         image_size: Height and width.
         top: Images of a filter and part.
         random_state: Seed of the chance levels.
+
+    Returns:
+        As `location_instability`.
+
+    Raises:
+        ValueError: As `location_instability`; units that the map does not have.
     """
     check_centres(centres)
+    check_peaks(units, values, centres.shape[:2].numel())
     check_landmarks(landmarks, len(units), image_size)
     if top < 2:
         raise ValueError(f"`top` must be at least 2, got {top}")
