@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -107,3 +108,18 @@ def test_bad_input_is_named(arguments, error, message) -> None:
     model.add_module("top", nn.Conv2d(3, 8, 3))
     with pytest.raises(error, match=message):
         activation_map(model, **{"images": IMAGES, "layer": "top", **arguments})
+
+
+@pytest.mark.parametrize(
+    "filters", [np.array([3, 0]), [np.int64(3), 0], [torch.tensor(3), 0], range(3, -1, -3)]
+)
+def test_filters_come_as_numpy_and_torch_give_them(filters) -> None:
+    model, images = nn.Conv2d(3, 4, 3), torch.rand(1, 3, 8, 8)
+    net = nn.Sequential(model)
+    expected = activation_map(net, images, "0")
+    assert torch.equal(activation_map(net, images, "0", filters), expected[:, [3, 0]])
+    for single in (np.int64(2), torch.tensor(2), np.array([2]).argmax() + 2):
+        assert torch.equal(activation_map(net, images, "0", single), expected[:, [2]])
+    for wrong in (2.0, True, "2", [0.5], np.array([[0]]), torch.tensor([True])):
+        with pytest.raises(TypeError, match="`filters` must be integers"):
+            activation_map(net, images, "0", wrong)

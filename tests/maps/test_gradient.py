@@ -170,3 +170,21 @@ def test_a_preset_scales_with_the_images_and_none_leaves_the_map_unblurred() -> 
     assert (half.sigma, half.kernel_size) == (3.75, 9)
     expected = gaussian_blur(plain, 3.75, 9)
     torch.testing.assert_close(grad_map(model, images, "1", preset=half), expected)
+
+
+def test_a_preset_of_another_kind_is_named() -> None:
+    with pytest.raises(TypeError, match="`preset` must be a name, a GradMapPreset or None, got 5"):
+        grad_map(nn.Sequential(nn.Conv2d(3, 4, 3)), torch.rand(1, 3, 8, 8), "0", preset=5.0)
+
+
+def test_a_map_that_parameters_alone_make_has_no_gradient() -> None:
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.place, self.conv = nn.Conv2d(1, 4, 1), nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(x) + self.place(torch.ones(1, 1, 1, 1))
+
+    with pytest.raises(ValueError, match="does not depend on the images"):
+        grad_map(Table(), torch.rand(1, 3, 8, 8), "place")

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
+from filterscope.core.integers import as_integer, as_integers
 from filterscope.linear.cut import BUDGET, affordable, find_cut
 from filterscope.linear.errors import ConservationError
 from filterscope.linear.interpreter import LinearInterpreter
@@ -69,7 +70,7 @@ def pixel_discussion(
         (torch.Size([2, 2]), True)
     """
     check_classifier(interpreter)
-    single = isinstance(label, int)
+    single = as_integer(label) is not None
     labels = checked_labels([label] if single else label, interpreter, "label")
     discussion = Discussion(interpreter, labels, method)
     found = [discussion.read(labels[k : k + CHUNK]) for k in range(0, len(labels), CHUNK)]
@@ -104,7 +105,7 @@ class Discussion:
         places = find_places(program, images)
         self._reader = _reader(interpreter, labels, method, places, budget)
         self._factor: Tensor = torch.ones_like(interpreter.output[0])
-        self._shared: Tensor = images.new_zeros(images.shape[2:])
+        self._shared: Tensor = images.new_zeros(())
         self._read, self._cancelling = 0, 0
         if method in ("literal", "literal_times_input"):
             biases, last = backprojected_biases(program, interpreter._graph, images, places)
@@ -210,11 +211,9 @@ def checked_labels(labels: Any, interpreter: LinearInterpreter, name: str = "lab
     count = interpreter.output.shape[1]
     if labels is None:
         return list(range(count))
-    listed = labels.tolist() if isinstance(labels, Tensor) else labels
-    if not isinstance(listed, (list, tuple, range)) or not all(
-        isinstance(one, int) and not isinstance(one, bool) for one in listed
-    ):
+    listed = as_integers(labels)
+    if listed is None:
         raise TypeError(f"`{name}` must be integers, got {labels!r}")
     if not listed or not all(0 <= one < count for one in listed):
         raise ValueError(f"`{name}` must be in [0, {count - 1}] and not empty, got {labels!r}")
-    return list(listed)
+    return listed

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from filterscope.core.integers import as_integers
+
 PROBES_AT_ONCE = 16
 
 Index = int | tuple[int, ...]
@@ -18,7 +20,7 @@ def flat_index(index: Index, shape: Sequence[int], name: str = "index") -> int:
     """Turn an index into a tensor of that shape into a flat one.
 
     Args:
-        index: A flat position, or one position an axis.
+        index: A flat position, or one position an axis, as `numpy.unravel_index` gives them.
         shape: The shape of one image's output or input.
         name: How an error calls the index.
 
@@ -30,8 +32,8 @@ def flat_index(index: Index, shape: Sequence[int], name: str = "index") -> int:
         >>> flat_index((1, 2), (3, 4)), flat_index(6, (3, 4))
         (6, 6)
     """
-    positions = index if isinstance(index, tuple) else (index,)
-    if not all(isinstance(k, int) and not isinstance(k, bool) for k in positions):
+    positions = as_integers(index if isinstance(index, tuple) else (index,))
+    if positions is None:
         raise TypeError(f"`{name}` must be an integer or a tuple of integers, got {index!r}")
     sizes = tuple(shape) if isinstance(index, tuple) else (math.prod(shape),)
     if len(positions) != len(sizes) or not all(
@@ -83,7 +85,7 @@ def target_positions(target: Index | list[int] | Tensor, output: Tensor) -> list
                 "`target` must be a list or tensor with one position for each image; there are "
                 f"{len(output)} images"
             )
-        listed = [target]
+        listed = [listed]
     if len(listed) != len(output):
         raise ValueError(
             f"`target` must hold one position for each of {len(output)} images, got {len(listed)}"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from filterscope.core.contexts import evaluating, forward_hook
+from filterscope.core.integers import as_integer, as_integers
 from filterscope.core.layers import find_layer
 
 Activation = Callable[[Tensor], Tensor] | None
@@ -93,7 +94,7 @@ def _chosen(output: Any, filters: Filters, name: str) -> Tensor:
         raise ValueError(f"`layer` {name!r} must give a map (N, K, h, w), it gives {came}")
     if filters is None:
         return output.clone()
-    index = _indices(filters)
+    index = filter_numbers(filters)
     if not index or not 0 <= min(index) <= max(index) < output.shape[1]:
         raise ValueError(
             f"`filters` must lie in [0, {output.shape[1] - 1}], the filters of layer {name!r}, "
@@ -102,9 +103,14 @@ def _chosen(output: Any, filters: Filters, name: str) -> Tensor:
     return output.index_select(1, torch.tensor(index, device=output.device))
 
 
-def _indices(filters: int | Sequence[int] | Tensor) -> list[int]:
-    values: Any = filters.tolist() if isinstance(filters, Tensor) else filters
-    listed: list[int] = [values] if isinstance(values, int) else list(values)
-    if not all(isinstance(k, int) and not isinstance(k, bool) for k in listed):
+def filter_numbers(filters: int | Sequence[int] | Tensor) -> list[int]:
+    """List the filters that were asked for.
+
+    Raises:
+        TypeError: They are no integers.
+    """
+    single = as_integer(filters)
+    listed = as_integers(filters) if single is None else [single]
+    if listed is None:
         raise TypeError(f"`filters` must be integers, got {filters!r}")
     return listed

@@ -90,6 +90,8 @@ def grad_map(
     blur = GRAD_MAP_PRESETS.get(preset) if isinstance(preset, str) else preset
     if isinstance(preset, str) and blur is None:
         raise unknown_name("preset", preset, GRAD_MAP_PRESETS)
+    if not isinstance(blur, GradMapPreset | None):
+        raise TypeError(f"`preset` must be a name, a GradMapPreset or None, got {preset!r}")
     gradients = input_gradients(model, images, layer, filters, activation=activation)
     with torch.no_grad():
         strengths = (_strength(gradient) for gradient in gradients)
@@ -149,7 +151,11 @@ def _one_by_one(means: Tensor, source: Tensor) -> Iterator[Tensor]:
     for chosen in torch.eye(len(means), dtype=means.dtype, device=means.device):
         last = bool(chosen[-1])
         with torch.inference_mode(False):
-            (gradient,) = torch.autograd.grad(means, source, chosen.clone(), retain_graph=not last)
+            (gradient,) = torch.autograd.grad(
+                means, source, chosen.clone(), retain_graph=not last, allow_unused=True
+            )
+        if gradient is None:  # the parameters alone make the map
+            raise ValueError("the output of `layer` does not depend on the images")
         yield gradient
 
 

@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 from filterscope.core.contexts import evaluating, forward_hook
 from filterscope.core.layers import find_layer
-from filterscope.maps._capture import Activation, Filters, check_images, run_and_capture
+from filterscope.maps._capture import (
+    Activation,
+    Filters,
+    check_images,
+    filter_numbers,
+    run_and_capture,
+)
 from filterscope.maps._chain import find_chain
 from filterscope.maps._tiles import Span, TiledChain
 
@@ -141,7 +147,9 @@ def _reader(
 ) -> Read:
     """What takes the asked filters out of a map and rectifies them; layer and filters checked."""
     run_and_capture(model, image, layer, filters, activation)
-    index = None if filters is None else torch.as_tensor(filters, device=image.device).reshape(-1)
+    index = None
+    if filters is not None:
+        index = torch.tensor(filter_numbers(filters), device=image.device)
 
     def read(maps: Tensor) -> Tensor:
         chosen = maps.clone() if index is None else maps.index_select(1, index)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from filterscope.maps._capture import Activation, Filters, check_images, run_and_capture
+from filterscope.maps._capture import (
+    Activation,
+    Filters,
+    check_images,
+    filter_numbers,
+    run_and_capture,
+)
 from filterscope.maps.blur import gaussian_blur
 from filterscope.maps.occlusion import Occluder, Recompute, occlusion_drops
 from filterscope.maps.receptive_fields import ReceptiveField, receptive_field
@@ -157,7 +162,7 @@ def occlusion_field(
     chosen = _strong_images(maps, settings, random_state)
     drops = partial(occlusion_drops, model, layer=layer, occluder=occluder, activation=activation,
                     recompute=recompute, batch_size=batch_size)  # fmt: skip
-    listed = list(range(maps.shape[1])) if filters is None else _listed(filters)
+    listed = list(range(maps.shape[1])) if filters is None else filter_numbers(filters)
     canvas = torch.zeros(maps.shape[1], *(2 * side for side in field.image_size)).to(images.device)
     for image in chosen.any(dim=1).nonzero()[:, 0].tolist():
         rows = chosen[image].nonzero()[:, 0]
@@ -171,10 +176,6 @@ def _averaged(
 ) -> OcclusionField:
     number = chosen.sum(dim=0)
     return OcclusionField(settings.blur(canvas / number[:, None, None]), number.cpu(), field)
-
-
-def _listed(filters: int | Sequence[int] | Tensor) -> list[int]:
-    return [int(k) for k in torch.as_tensor(filters).reshape(-1).tolist()]
 
 
 def _strong_images(maps: Tensor, settings: FieldSettings, random_state: int) -> Tensor:
