@@ -266,3 +266,76 @@ def test_a_block_keeps_the_norm_that_its_forward_begins_with(randomised, random_
     model[1].forward = lambda x, f=model[1].forward: f([x])
     interpreter = LinearInterpreter(model, random_image(1, 2, 6, 6))
     assert [n for n, _ in interpreter.contributions(0, by="block").layers] == ["0", "1"]
+
+
+UNCHANGED = {
+    "clone": lambda x: x.clone(), "contiguous": lambda x: x.contiguous(), "positive": lambda x: +x,
+    "data": lambda x: x.data, "detach": lambda x: x.detach(), "alias": torch.ops.aten.alias,
+    "dropout": lambda x: F.dropout(x, 0.5, False), "to": lambda x: x.to(torch.float64),
+    "double": lambda x: x.double(),
+    "dropout2d": lambda x: F.dropout2d(x, training=False), "type": lambda x: x.type(torch.float64),
+    "dropout3d": lambda x: F.dropout3d(x, training=False),
+    "alpha_dropout": lambda x: F.alpha_dropout(x),
+    "feature_dropout": lambda x: torch.feature_dropout(x, 0.5, False),
+    "feature_alpha_dropout": lambda x: F.feature_alpha_dropout(x),
+}  # fmt: skip
+CHOICES = {
+    "where": lambda x: torch.where(x > 0.1, x, 0.1),
+    "masked_fill": lambda x: x.masked_fill(x < 0.1, 0.1),
+    "maximum": lambda x: torch.maximum(x, torch.full_like(x, 0.1)),
+    "fmax": lambda x: torch.fmax(x, torch.full_like(x, 0.1)),
+    "minimum": lambda x: x.minimum(torch.full_like(x, 0.1)),
+    "fmin": lambda x: x.fmin(torch.full_like(x, 0.1)),
+    "batch norm": lambda x: F.batch_norm(x, torch.ones(3).double(), torch.ones(3).double()),
+    "a sigmoid": lambda x: x.sigmoid(),
+}  # fmt: skip
+# what begins no layer with weights, and so ends the stage
+ENDING = {
+    "sum": lambda x: x + 0.25, "sum of two": lambda x: (x + x.flip(1)).clamp(max=0.1),
+    "pool": lambda x: F.avg_pool2d(x, 2).clamp(max=0.1),
+    "two norms": lambda x: F.group_norm(F.instance_norm(x), 1),
+}  # fmt: skip
+
+
+class Stage(nn.Module):
+    def __init__(self, between) -> None:
+        super().__init__()
+        self.conv, self.between = nn.Conv2d(2, 3, 3), between
+
+    def forward(self, x):
+        return self.between(self.conv(x)).flatten(1)
+
+
+def stages(between, randomised, image):
+    return dict(LinearInterpreter(randomised(Stage(between)), image).contributions(0).layers)
+
+
+@pytest.mark.parametrize("name", [*UNCHANGED, *CHOICES])
+def test_what_a_layer_with_weights_ends_with_counts_for_it(name, randomised, random_image) -> None:
+    change, image = {**UNCHANGED, **CHOICES}[name], random_image(1, 2, 5, 5)
+    found = stages(lambda x: F.relu6(change(x) * 1.0), randomised, image)
+    assert list(found) == ["conv", "forward:relu6"]  # a product ends the stage
+    found = stages(lambda x: F.relu6(change(x)), randomised, image)
+    assert list(found) == ["conv"]
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_what_is_no_activation_ends_the_stage(name, randomised, random_image) -> None:
+    found = stages(ENDING[name], randomised, random_image(1, 2, 6, 6))
+    assert next(iter(found)) == "conv" and len(found) == 2
+
+
+def test_a_module_used_twice_with_parts_is_told_apart(randomised, random_image) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.Conv2d(2, 2, 1), nn.Hardtanh())
+
+        def forward(self, x):
+            return self.inner(self.inner(x) + 1).flatten(1) - 2
+
+    interpreter = LinearInterpreter(randomised(Twice()), random_image(1, 2, 3, 3))
+    names = [name for name, _ in interpreter.contributions(0, by="op").layers]
+    assert names == ["inner.0", "inner.1", "forward:add", "inner.0#2", "inner.1#2", "forward:sub"]
+    names = [name for name, _ in interpreter.contributions(0, by="block").layers]
+    assert names == ["inner.0", "forward"]

@@ -183,8 +183,10 @@ def test_networks_on_crops_equal_the_full_map(
 
 
 def test_a_volume_and_a_line(randomised, random_image, relative) -> None:
-    volume = nn.Sequential(nn.Conv3d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool3d(2))
-    line = nn.Sequential(nn.Conv1d(1, 3, 3, 2), nn.Tanh(), nn.ConvTranspose1d(3, 1, 4, 2))
+    volume = nn.Sequential(nn.Conv3d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool3d(2),
+                           nn.Upsample(scale_factor=2), nn.ConvTranspose3d(3, 2, 2, 2))  # fmt: skip
+    line = nn.Sequential(nn.Conv1d(1, 3, 3, 2), nn.Tanh(), nn.ConvTranspose1d(3, 1, 4, 2),
+                         nn.Upsample(scale_factor=3, mode="linear"), nn.MaxPool1d(2))  # fmt: skip
     for model, shape, place in [(volume, (8, 10, 9), (0, 3, 5, 4)), (line, (40,), (0, 17))]:
         interpreter = LinearInterpreter(randomised(model), random_image(1, 1, *shape))
         probe = torch.zeros_like(interpreter.images[0])
@@ -243,3 +245,12 @@ def test_transposed_convolutions_whose_padding_exceeds_their_kernel(random_image
         expected = interpreter._program.run(probe)
         torch.testing.assert_close(interpreter.apply(probe), expected)
         torch.testing.assert_close(interpreter.column((0, row, 6)), expected[0])
+
+
+def test_a_constant_beside_the_channels_needs_the_whole_picture(randomised, random_image) -> None:
+    beside = torch.ones(1, 1, 12, 12, dtype=torch.float64)
+    model = randomised(Function(lambda x: F.conv2d(torch.cat([x, beside], 1), weight(2, 5, 3, 3))))
+    interpreter = LinearInterpreter(model, random_image(1, 2, 12, 12))
+    steps = interpreter._program.steps
+    assert [step.local is None for step in steps] == [False, True, False]
+    check_places(interpreter, [(0, 0), (6, 5)], lambda a, b: float((a - b).abs().max()))

@@ -137,3 +137,22 @@ def test_layers_that_cannot_be_read(layer, message, randomised, random_image) ->
     with pytest.raises(TypeError, match="`layer` must be a name or a module"):
         interpreter.filter_contributions(0, 3)
     assert interpreter.filter_contributions(0, "last").values.shape == (2,)
+
+
+def test_filters_over_positions_of_any_number(randomised, random_image) -> None:
+    line = nn.Sequential(nn.Conv1d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(18, 2))
+    volume = nn.Sequential(nn.Conv3d(2, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(24, 2))
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.ReLU(), nn.Linear(3, 2))
+    for model, image, layer in [
+        (line, random_image(1, 2, 8), "1"),
+        (volume, random_image(1, 2, 3, 3, 3), "1"),
+        (flat, random_image(1, 2, 8), "2"),
+    ]:
+        network = randomised(model)
+        found = LinearInterpreter(network, image).filter_contributions(1, layer)
+        maps = network[: int(layer) + 1](image)[0].detach()
+        weights = network[-1].weight[1].detach().view_as(maps)
+        assert found.values.shape == (3,)
+        torch.testing.assert_close(found.maps, weights * maps)
+        torch.testing.assert_close(found.values, (weights * maps).reshape(3, -1).sum(1))
+        assert found.rest == pytest.approx(float(network[-1].bias[1]))

@@ -177,3 +177,59 @@ def test_constants_lie_where_the_map_shows_the_image(read, rows, random_image) -
     expected = torch.tensor(rows, dtype=torch.float64)
     torch.testing.assert_close(pixels.sum(1), expected)
     torch.testing.assert_close(pixels.sum(), interpreter.output[0, 0])
+
+
+SQUARE = torch.ones(4, 4, dtype=torch.float64)
+KEEPING = {
+    "conv2d": lambda x: F.conv2d(x, torch.ones(4, 4, 3, 3).double(), padding=1),
+    "conv_transpose2d": lambda x: F.conv_transpose2d(x, torch.ones(4, 4, 2, 2).double(), stride=2),
+    "adaptive_avg_pool2d": lambda x: F.adaptive_avg_pool2d(x, 2),
+    "adaptive_max_pool2d": lambda x: F.adaptive_max_pool2d(x, 2),
+    "adaptive_max_pool2d, asked": lambda x: F.adaptive_max_pool2d(x, 2, return_indices=True)[0],
+    "avg_pool2d": lambda x: F.avg_pool2d(x, 2), "max_pool2d": lambda x: F.max_pool2d(x, 2),
+    "max_pool2d, asked": lambda x: F.max_pool2d(x, 2, return_indices=True)[0],
+    "max_unpool2d": lambda x: F.max_unpool2d(x, torch.arange(16).view(4, 4).expand(1, 4, 4, 4), 2),
+    "interpolate": lambda x: F.interpolate(x, size=7, mode="bilinear"),
+    "pixel_shuffle": lambda x: F.pixel_shuffle(x, 2),
+    "pixel_unshuffle": lambda x: F.pixel_unshuffle(x, 2),
+}  # fmt: skip
+MIXING = {
+    "matmul": lambda x: x @ SQUARE, "rmatmul": lambda x: SQUARE @ x,
+    "mm": lambda x: torch.mm(x[0, 0], SQUARE)[None, None],
+    "bmm": lambda x: torch.bmm(x[0], SQUARE.expand(4, 4, 4))[None],
+    "einsum": lambda x: torch.einsum("nchw,wk->nchk", x, SQUARE),
+    "tensordot": lambda x: torch.tensordot(x, SQUARE, dims=1),
+    "outer": lambda x: torch.outer(x[0, 0, 0], SQUARE[0])[None, None],
+    "flatten": lambda x: x.flatten(1)[:, :16].view(1, 1, 4, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*KEEPING, *MIXING])
+def test_what_keeps_height_and_width(name, random_image) -> None:
+    interpreter = LinearInterpreter(Moves({**KEEPING, **MIXING}[name]), random_image(1, 4, 4, 4))
+    program = interpreter._program
+    (position,) = program.offsets()
+    place = find_places(program, interpreter.images)[program.steps[position].outputs[0]]
+    assert place.axes == ((2, 3) if name in KEEPING else None)
+    if name in KEEPING:
+        for span in place.spans:
+            assert torch.equal(span[[0, -1], [0, 1]], torch.tensor([0.0, 4.0]).double())
+            assert torch.equal(span[1:, 0], span[:-1, 1])
+
+
+def test_channels_that_are_mixed_keep_the_places(random_image) -> None:
+    for mix in (
+        lambda x: torch.einsum("nchw,ck->nkhw", x, SQUARE),
+        lambda x: F.linear(x.permute(0, 2, 3, 1), SQUARE).permute(0, 3, 1, 2),
+        lambda x: (x.permute(0, 2, 3, 1) @ SQUARE).permute(0, 3, 1, 2),
+    ):
+        interpreter = LinearInterpreter(Moves(mix), random_image(1, 4, 4, 4))
+        program = interpreter._program
+        (position,) = program.offsets()
+        place = find_places(program, interpreter.images)[program.steps[position].outputs[0]]
+        assert place.axes == (2, 3)
+    along = Moves(lambda x: F.linear(x, SQUARE))
+    program = LinearInterpreter(along, random_image(1, 4, 4, 4))._program
+    (position,) = program.offsets()
+    found = find_places(program, random_image(1, 4, 4, 4))[program.steps[position].outputs[0]]
+    assert found.axes is None and found.spans is None

@@ -232,3 +232,12 @@ def test_real_weights_and_a_photograph() -> None:
     torch.testing.assert_close(every.sum((1, 2)), votes.scores, rtol=1e-4, atol=1e-3)
     assert 0 < votes.entropy < votes.chance_entropy
     assert sum(one.share for one in votes.top(8)) == pytest.approx(1)
+
+
+def test_a_hundredth_of_the_pixels_is_a_part_unless_told_otherwise() -> None:
+    counts = torch.tensor([179, 15, 3, 2, 1, 0])
+    winners = torch.arange(6).repeat_interleave(counts).view(10, 20)
+    votes = PixelVotes(winners, torch.zeros(10, 20), torch.arange(6), counts.double() / 200,
+                       torch.zeros(6), False, "conserving")  # fmt: skip
+    assert votes.num_labels() == 4
+    assert [votes.num_labels(least) for least in (0.005, 0.011, 0.02, 0.89)] == [5, 3, 2, 1]

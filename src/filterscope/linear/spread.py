@@ -231,7 +231,7 @@ def _along(first: Tensor, end: Tensor, weights: Tensor) -> tuple[int, Tensor] | 
     axis = _rising_axis(ends[0]) if bool(weights.all()) else None
     if axis is None:
         return None
-    lines = [one.movedim(axis, 0).flatten(1)[:, 0] for one in ends]
+    lines = [one.movedim(axis, 0)[..., None].flatten(1)[:, 0] for one in ends]
     return axis, torch.stack(lines, 1).double().cpu()
 
 
