@@ -307,7 +307,10 @@ def zip_content() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip file", zip_content()[:-40]])
+# Named, as a zip file holds the time at which it was written, and workers must find the same tests.
+@pytest.mark.parametrize(
+    "content", [b"", b"no zip file", zip_content()[:-40]], ids=["empty", "text", "cut short"]
+)
 @pytest.mark.parametrize("name", ["d.zip", "d/train.zip", "d/test.zip"])
 def test_a_broken_zip_is_refused_by_name(tmp_path: Path, name: str, content: bytes) -> None:
     if name == "d/test.zip":
