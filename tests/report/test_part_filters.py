@@ -9,7 +9,8 @@ import pytest
 from torch import nn
 
 from filterscope.data import Transform
-from filterscope.report.part_filters import PartPictures, part_pictures
+from filterscope.report.part_filters import part_pictures
+from filterscope.report.part_pictures import PartPictures
 from filterscope.runs import Run, RunFolder
 
 NAN = np.nan

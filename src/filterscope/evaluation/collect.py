@@ -94,15 +94,8 @@ def collect(
             workers=workers,
         ):
             seen.clear()
-            logits = gated = model(images).float()
-            features = seen[0].float()
-            if isinstance(model, GatedClassifier):
-                gated = model(images, labels).float()
-            answers = (
-                *_answers(logits, labels, task_loss),
-                *_answers(gated, labels, task_loss),
-            )
-            rows.append((shown[indices].to(device), labels, *answers, features))
+            answers = _both_paths(model, images, labels, task_loss)
+            rows.append((shown[indices].to(device), labels, *answers, seen[0].float()))
     columns = [torch.cat(column)[: len(places)] for column in zip(*rows, strict=True)]
     if world_size > 1:
         columns = [torch.cat(gather_all_tensors(column)) for column in columns]
@@ -136,6 +129,16 @@ def _refuse_non_finite(collected: Collected) -> None:
     for name in (field.name for field in fields(Collected)):
         if not bool(torch.isfinite(getattr(collected, name)).all()):
             raise ValueError(f"the network gives non-finite {name} on the test images")
+
+
+def _both_paths(
+    model: nn.Module, images: Tensor, labels: Tensor, kind: TaskLoss
+) -> tuple[Tensor, ...]:
+    """Answers of the standard path, which runs first, and of the gated one."""
+    standard = _answers(model(images).float(), labels, kind)
+    if not isinstance(model, GatedClassifier):
+        return (*standard, *standard)
+    return (*standard, *_answers(model(images, labels).float(), labels, kind))
 
 
 def _answers(logits: Tensor, labels: Tensor, kind: TaskLoss) -> tuple[Tensor, ...]:

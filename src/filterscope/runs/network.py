@@ -115,11 +115,12 @@ def _weighted(name: str, sources: dict[str, Any], seeded: tuple[int | None, int]
             "`model` needs its weights from one place: `weights` (a file), `pretrained` (default, "
             f"or a set's name), or `random_weights`; got {', '.join(named) or 'none'}"
         )
-    if named == ["weights"]:
-        return from_file(name, sources["weights"])
-    if named == ["pretrained"]:
-        return published(name, sources["pretrained"])
-    return randomly(name, *seeded)
+    with torch.random.fork_rng(devices=[]):  # the global generator is the caller's
+        if named == ["weights"]:
+            return from_file(name, sources["weights"])
+        if named == ["pretrained"]:
+            return published(name, sources["pretrained"])
+        return randomly(name, *seeded)
 
 
 def _network_of_model(
