@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.quick_run import learned_run
 from torch import Tensor, nn
 
 from filterscope import load_run
@@ -105,23 +106,5 @@ def attackable(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, ImageData
         nn.Conv2d(8, 12, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(),
         nn.Linear(48, 10),
     )  # fmt: skip
-    pixels = dataset.transform.normalize(torch.stack([dataset.train.raw(i) for i in range(300)]))
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    for _ in range(60):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(pixels), dataset.train.labels).backward()
-        optimizer.step()
-    optimizer.zero_grad()
-    run = Run(
-        path=tmp_path_factory.mktemp("attackable"),
-        config={"model": "own", "data": "digits", "method": "standard"},
-        model=model.eval(),
-        classes=dataset.classes,
-        layer="5",
-        activation=torch.relu,
-        transform=dataset.transform,
-        history=[],
-        evaluation=None,
-        environment={},
-    )
+    run = learned_run(dataset, model, "5", 60, tmp_path_factory.mktemp("attackable"))
     return run, dataset

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.quick_run import learned_run
 from torch import nn
 
 from filterscope.data import ImageDataset, load_dataset
@@ -28,25 +29,8 @@ def trained(dataset: ImageDataset, seed: int, path: Path) -> Run:
         nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4), nn.Conv2d(6, 8, 3, padding=1),
         nn.ReLU(), nn.Flatten(), nn.Linear(128, 10),
     )  # fmt: skip
-    pixels = dataset.transform.normalize(torch.stack([dataset.train.raw(i) for i in range(200)]))
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    for _ in range(40):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(model(pixels), dataset.train.labels).backward()
-        optimizer.step()
     path.mkdir()
-    return Run(
-        path=path,
-        config={"model": "own", "data": "digits", "method": "standard"},
-        model=model.eval(),
-        classes=dataset.classes,
-        layer="4",
-        activation=torch.relu,
-        transform=dataset.transform,
-        history=[],
-        evaluation=None,
-        environment={},
-    )
+    return learned_run(dataset, model, "4", 40, path)
 
 
 @pytest.fixture(scope="module")
