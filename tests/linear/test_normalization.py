@@ -38,6 +38,8 @@ OWN = {
               BIAS.view(-1, 1, 1), 0.02),
     "group, default": (lambda x: F.group_norm(x, 2), "groups", None, None, 1e-5),
     "layer": (lambda x: F.layer_norm(x, (3,), LINE, -LINE, 0.01), (3,), LINE, -LINE, 0.01),
+    "group, in C++": (lambda x: torch.group_norm(x, 2), "groups", None, None, 1e-5),
+    "layer, in C++": (lambda x: torch.layer_norm(x, (3,)), (3,), None, None, 1e-5),
     "layer, default": (lambda x: F.layer_norm(x, (4, 3, 3)), (1, 2, 3), None, None, 1e-5),
     "batch of one": (lambda x: F.batch_norm(x, MEAN, VARIANCE, WEIGHT, BIAS, True, 0.0, 0.04),
                      (0, 2, 3), WEIGHT.view(-1, 1, 1), BIAS.view(-1, 1, 1), 0.04),
@@ -125,6 +127,8 @@ def power(x, after):
 RATES = {
     "rms": (lambda x: F.rms_norm(x, (3,)),
             lambda x: (x.square().mean(3, True) + 2.0**-52) ** -0.5),
+    "rms, in C++": (lambda x: torch.rms_norm(x, (3, 3)),
+                    lambda x: (x.square().mean((2, 3), True) + 2.0**-52) ** -0.5),
     "rms, weighted": (lambda x: F.rms_norm(x, (3, 3), torch.stack([LINE] * 3), 0.1),
                       lambda x: LINE * (x.square().mean((2, 3), keepdim=True) + 0.1) ** -0.5),
     "length": (lambda x: F.normalize(x), lambda x: x.square().sum(1, keepdim=True) ** -0.5),

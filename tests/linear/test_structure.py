@@ -188,6 +188,31 @@ def test_a_constant_in_the_shape_of_the_image_is_a_constant(shape, image) -> Non
     torch.testing.assert_close(interpreter.residual, torch.full_like(image, 0.25))
 
 
+@pytest.mark.parametrize(
+    "pad",
+    [
+        lambda x: F.pad(x, (1, 2, 0, 1), value=0.25),
+        lambda x: F.pad(x, (1, 2, 0, 1), "constant", 0.25),
+        lambda x: torch.constant_pad_nd(x, (1, 2, 0, 1), 0.25),
+        lambda x: torch.constant_pad_nd(x, (1, 2, 0, 1), value=0.25),
+        nn.ConstantPad2d((1, 2, 0, 1), 0.25),
+    ],
+)
+def test_a_border_of_a_number_is_a_constant(pad, image, random_image) -> None:
+    interpreter = LinearInterpreter(Function(pad), image)
+    expected = torch.full((1, 4, 5, 7), 0.25, dtype=torch.float64)
+    expected[..., :4, 1:5] = 0
+    torch.testing.assert_close(interpreter.residual, expected)
+    probe = random_image(1, 4, 4, 4, seed=3)
+    torch.testing.assert_close(interpreter.apply(probe), pad(probe) - expected)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, None])
+def test_a_border_of_zeros_is_no_constant(value, image) -> None:
+    interpreter = LinearInterpreter(Function(lambda x: F.pad(x, (1, 2), value=value)), image)
+    assert not interpreter.residual.any() and not interpreter.contributions(0).layers
+
+
 @pytest.mark.parametrize("name", sorted(JOINS))
 def test_a_constant_beside_the_image_counts_for_the_join(name, image) -> None:
     join = getattr(torch, name)

@@ -75,7 +75,13 @@ def linear(call: Call, input: Tensor, weight: Tensor, bias: Tensor | None = None
     return Affine(lambda x: F.linear(x, weight), offset, has_weights=True, own_gradient=True)
 
 
-@rule("pad", "constant_pad_nd")
+@rule("constant_pad_nd")
+def constant_padding(call: Call, input: Tensor, pad: list[int], value: float = 0) -> Affine:
+    """Padding by a number, which comes third."""
+    return padding(call, input, pad, "constant", value)
+
+
+@rule("pad")
 def padding(
     call: Call,
     input: Tensor,

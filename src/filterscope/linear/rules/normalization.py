@@ -15,8 +15,7 @@ from filterscope.linear.rules.table import Affine, Call, nonzero, rule, scaling
 @rule("batch_norm")
 def batch_norm(
     call: Call, input: Tensor, running_mean: Tensor | None, running_var: Tensor | None,
-    weight: Tensor | None = None, bias: Tensor | None = None, training: bool = False,
-    momentum: float = 0.1, eps: float = 1e-5,
+    weight: Tensor | None, bias: Tensor | None, training: bool, momentum: float, eps: float,
 ) -> Affine:  # fmt: skip
     """By running statistics; by those of the batch only where it is one image."""
     call.only(input)
@@ -30,9 +29,8 @@ def batch_norm(
 
 @rule("instance_norm")
 def instance_norm(
-    call: Call, input: Tensor, running_mean: Tensor | None = None,
-    running_var: Tensor | None = None, weight: Tensor | None = None, bias: Tensor | None = None,
-    use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+    call: Call, input: Tensor, running_mean: Tensor | None, running_var: Tensor | None,
+    weight: Tensor | None, bias: Tensor | None, use_input_stats: bool, momentum: float, eps: float,
 ) -> Affine:  # fmt: skip
     """By the statistics of each channel, or by running ones."""
     call.only(input)
@@ -91,7 +89,7 @@ def rms_norm(
 
 @rule("normalize")
 def normalize(
-    call: Call, input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None
+    call: Call, input: Tensor, p: float, dim: int, eps: float, out: None = None
 ) -> Affine:
     """To length one along an axis."""
     if p != 2:
@@ -122,7 +120,7 @@ def length(
 
 @rule("local_response_norm")
 def local_response_norm(
-    call: Call, input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    call: Call, input: Tensor, size: int, alpha: float, beta: float, k: float
 ) -> Affine:
     """By the power of neighbouring channels."""
 

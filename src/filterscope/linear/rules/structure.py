@@ -156,14 +156,14 @@ def sampled(call: Call, input: Tensor, *_args: Any, **_kwargs: Any) -> Affine:
 def dropout(
     call: Call,
     input: Tensor,
-    p: float = 0.5,
-    training: bool = True,
+    p: float,
+    training: bool = False,
     inplace: bool = False,
     *,
-    train: bool | None = None,
+    train: bool = False,
 ) -> Affine:
     """The identity; drawing at random is refused. `torch.dropout` says `train` for `training`."""
-    if p and (training if train is None else train):
+    if p and (training or train):
         raise call.refusal("it draws at random although the network is in eval mode")
     gate = all(call.gates)
     return Affine(lambda x: x, is_gate=gate, own_gradient=True, local=Pointwise())
