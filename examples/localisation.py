@@ -64,9 +64,10 @@ part = localize(model, module, activation, split, transform, means, targets=targ
 
 numbers = part.metrics
 print(
-    f"{dataset.name}: {len(split)} images of {size} x {size} pixels; {means.shape[1]} filters of "
+    f"{dataset.name}: {len(split)} images of {size} x {size} pixels; "
+    f"{means.shape[1]} filters of layer {layer}"
 )
-print(f"layer {layer}; the object covers {100 * numbers['object_area']:.1f} % of an image")
+print(f"the object covers {100 * numbers['object_area']:.1f} % of an image")
 print(f"{'':<28}{'mean IoU':>10}{'AP':>8}")
 rows = {
     "activation maps (AP30)": ("activmap_iou", "activmap_ap30"),

@@ -97,6 +97,7 @@ def test_settings_come_from_preset_then_file_then_flags(tmp_path: Path) -> None:
         (["compare", "nowhere"], "no run folder"),
         (["list", "modles"], "near: models"),
         (["list", "models", "resnte*"], "near: "),
+        (["list", "datasets", "cifar"], "`list datasets` takes no further word, got 'cifar'"),
     ],
 )
 def test_bad_input_ends_in_one_line(

@@ -30,6 +30,8 @@ def run(words: Sequence[str]) -> int:
     arguments = make_parser().parse(words)
     if arguments.what not in WHAT:
         raise unknown_name("list", arguments.what, WHAT)
+    if arguments.name is not None and arguments.what not in ("models", "layers"):
+        raise ValueError(f"`list {arguments.what}` takes no further word, got {arguments.name!r}")
     for line in {
         "models": _models,
         "image-networks": _image_networks,
