@@ -1,5 +1,7 @@
 """Explanations: contributions that add up, and files that do not open."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,16 @@ def test_contributions_add_up_to_the_logit_of_a_pooled_linear_head(run: Run, pic
     assert total == pytest.approx(float(logits[best]), rel=1e-5)
     expected = head.weight[best].detach() * activations
     torch.testing.assert_close(contributions, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+def test_gradients_that_are_switched_off_around_it_change_nothing(
+    run: Run, picture: Path, around: Callable[[], AbstractContextManager[None]]
+) -> None:
+    (expected,) = explain_images(run, [picture])
+    with around():
+        (found,) = explain_images(run, [picture])
+    assert found.rows() == expected.rows()
 
 
 def test_an_explanation_names_prediction_and_filters(run: Run, picture: Path) -> None:

@@ -117,10 +117,13 @@ def _answer(run: Run, images: Tensor) -> _Answer:
 
     model = run.classifier
     layer = find_layer(model, run.layer)[1]
-    # a gradient path must exist even where every parameter is frozen
-    images = images.requires_grad_()
-    with evaluating(model, grad=True), forward_hook(layer, hook):
-        output = model(images)
+    with (
+        torch.inference_mode(False),
+        evaluating(model, grad=True),
+        forward_hook(layer, hook),
+    ):
+        # a gradient path must exist even where every parameter is frozen
+        output = model(images.clone().requires_grad_())
         logits = class_scores(output)[0]
         features = seen[0]
         (gradient,) = torch.autograd.grad(logits.max(), features)
