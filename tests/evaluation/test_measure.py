@@ -98,6 +98,10 @@ def test_damaged_and_missing_evaluations_are_told(run: Run, evaluation: Evaluati
     arrays.write_bytes(arrays.read_bytes()[:500])
     with pytest.raises(ValueError, match=r"arrays\.npz is not readable"):
         Evaluation.load(run.path)
+    (run.path / "evaluation.json").write_text("{}")
+    assert not Evaluation.is_current(run.path)
+    with pytest.raises(ValueError, match=r"evaluation\.json holds no evaluation"):
+        Evaluation.load(run.path)
     (run.path / "evaluation.json").unlink()
     with pytest.raises(FileNotFoundError, match="filterscope evaluate"):
         Evaluation.load(run.path)

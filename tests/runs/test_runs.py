@@ -64,6 +64,7 @@ def test_an_unfinished_run_is_read_from_its_checkpoint(folder: Path, tmp_path: P
         ("classes.json", b"{", "not readable as JSON"),
         ("model.safetensors", b"xx", "not readable as safetensors"),
         ("gate.safetensors", b"xx", "not readable as safetensors"),
+        ("evaluation.json", b"{}", "is nothing, which no run has"),
     ],
 )
 def test_damaged_files_are_named(

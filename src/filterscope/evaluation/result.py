@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from filterscope.core.files import atomic_write, read_json, write_json
+from filterscope.core.files import atomic_write, write_json
 from filterscope.runs.folder import RunFolder
 
 SCHEMA = 7
@@ -51,7 +51,7 @@ class Evaluation:
         files = RunFolder(Path(folder))
         if not files.evaluation.is_file() or not files.arrays.is_file():
             return False
-        return bool(read_json(files.evaluation).get("schema") == SCHEMA)
+        return (files.read_json(files.evaluation) or {}).get("schema") == SCHEMA
 
     @classmethod
     def load(cls, folder: str | Path) -> Evaluation:
@@ -66,7 +66,9 @@ class Evaluation:
             raise FileNotFoundError(
                 f"{folder} was not evaluated; run `filterscope evaluate {folder}`"
             )
-        content = read_json(files.evaluation)
+        content = files.read_json(files.evaluation) or {}
+        if not all(isinstance(content.get(name), dict) for name in ("settings", "metrics")):
+            raise ValueError(f"{files.evaluation} holds no evaluation: no settings or no metrics")
         if content.get("schema", 0) > SCHEMA:
             raise ValueError(
                 f"{files.evaluation} has schema {content['schema']}; this reads up to {SCHEMA}"

@@ -45,6 +45,7 @@ _DESCRIBED: dict[str, Kinds] = {
     "rectified": bool,
     "transform": dict,
 }
+_EVALUATED: dict[str, Kinds] = {"settings": dict, "metrics": dict}
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,9 @@ def load_run(path: str | Path) -> Run:
             f"{folder.path} holds no finished epoch yet: classes.json is missing"
         )
     _check_kinds(described, _DESCRIBED, folder.classes)
+    evaluation = folder.read_json(folder.evaluation)
+    if evaluation is not None:
+        _check_kinds(evaluation, _EVALUATED, folder.evaluation)
     try:
         with torch.random.fork_rng(devices=[]):  # the global generator is the caller's
             network, activation = _network(folder, config, described)
@@ -184,7 +188,7 @@ def load_run(path: str | Path) -> Run:
         activation=activation,
         transform=transform,
         history=folder.read_metrics(),
-        evaluation=folder.read_json(folder.evaluation),
+        evaluation=evaluation,
         environment=folder.read_json(folder.environment) or {},
         described=described,
     )
