@@ -32,7 +32,7 @@ def loop_confusion(
         return output
 
     model.get_submodule(layer).register_forward_hook(zero)
-    counts = torch.zeros(classes, classes, dtype=torch.int64)
+    counts = torch.zeros(classes, classes, dtype=torch.int32)
     with torch.no_grad():
         for image, label in zip(images, labels.tolist(), strict=True):
             counts[label, int(model(image[None]).argmax())] += 1
@@ -69,7 +69,7 @@ def test_confusion_equals_a_loop_over_sets_and_images(
     for rule, removal in found.items():
         assert torch.equal(removal.filters, rules[rule])
         assert torch.equal(removal.classes, classes)
-        assert removal.confusion.dtype == torch.int64
+        assert removal.confusion.dtype == torch.int32
         for filters, confusion in zip(rules[rule], removal.confusion, strict=True):
             expected = loop_confusion(model, point.layer, images, labels, filters, 10)
             assert torch.equal(confusion, expected)

@@ -26,7 +26,7 @@ class Removal:
     Attributes:
         classes: Which classes each set removes, (S, C) bool: one class each, then a pair.
         filters: Which filters that takes away, (S, K) bool.
-        confusion: Counts of true by predicted class, (S, C, C) int64.
+        confusion: Counts of true by predicted class, (S, C, C) int32.
     """
 
     classes: Tensor
@@ -78,15 +78,17 @@ def remove_filters(
     """
     removed = torch.cat(list(rules.values())).to(device)
     num_sets, num_classes = classes.shape
-    total = torch.zeros(len(removed), num_classes, num_classes, dtype=torch.int64)
+    # of 1000 classes and 42 sets 170 MB
+    total = torch.zeros(len(removed), num_classes, num_classes, dtype=torch.int32)
+    rows = torch.arange(len(removed))[:, None]
 
     with evaluating(model), removing_filters(layer, removed):
         for images, labels, _ in batches(
             split, batch_size, transform=transform, device=device, workers=workers
         ):
             answers = class_scores(model(images)).argmax(1).reshape(len(removed), len(labels))
-            for counts, predictions in zip(total, answers, strict=True):
-                counts += functional.confusion_matrix(predictions, labels, num_classes).cpu()
+            cells = rows, labels.cpu()[None], answers.cpu()
+            total.index_put_(cells, torch.ones((), dtype=torch.int32), accumulate=True)
     pieces = total.reshape(len(rules), num_sets, num_classes, num_classes)
     return {
         name: Removal(classes, filters.cpu(), counts)
