@@ -10,6 +10,7 @@ import torch
 from scipy.optimize import minimize
 from torch.nn import functional as F
 
+from filterscope.metrics import FilterClassEntanglement
 from filterscope.metrics.functional import entanglement, filter_class_entanglement
 from filterscope.metrics.functional.entanglement import gate_gradient
 
@@ -204,3 +205,14 @@ def test_bad_input_is_named(change: dict[str, Any], words: str) -> None:
     call: Callable[..., object] = filter_class_entanglement
     with pytest.raises(ValueError, match=words):
         call(**{**network(), **change})
+
+
+def test_a_head_without_a_bias_has_one_of_zeros() -> None:
+    features = torch.rand(12, 5, generator=torch.Generator().manual_seed(0))
+    labels, weight = torch.arange(12) % 3, torch.eye(5)[:3]
+    without = filter_class_entanglement(features, labels, weight, None, steps=20)
+    expected = filter_class_entanglement(features, labels, weight, torch.zeros(3), steps=20)
+    assert (without.phi, without.phi_0) == (expected.phi, expected.phi_0)
+    metric = FilterClassEntanglement(weight, None, steps=20)
+    metric.update(features, labels, torch.arange(12))
+    assert metric.compute()["phi"] == expected.phi

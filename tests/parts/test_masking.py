@@ -318,3 +318,8 @@ def test_before_the_first_batch_every_image_is_positive():
 def test_bad_input_is_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_maps_of_integers_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`maps` must be floating point, got torch\.int64"):
+        PartTemplates(3)(torch.ones(1, 3, 4, 4, dtype=torch.int64))

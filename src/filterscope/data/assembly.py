@@ -31,8 +31,8 @@ class Selection:
     """Which images of a data set are taken.
 
     Attributes:
-        limit: At most this many training images.
-        limit_test: At most this many test images.
+        limit: At most this many training images, but one of each class at least.
+        limit_test: The same for test images.
         seed: Of the held-out share and the limited choice.
         test_fraction: Share held out where there are no test images.
         max_unreadable: Share of unreadable images above which loading is refused.

@@ -81,8 +81,9 @@ def load_dataset(
         name: One of `list_datasets`; PATH is that of your own images.
         image_size: Side of the network's input in pixels. Default: 16 for the digits, 32 for CIFAR,
             the images' own for folders of equal small squares, else 224.
-        limit: Keep at most this many training images, the same share of each class.
-        limit_test: Keep at most this many test images.
+        limit: Keep at most this many training images, the same share of each class, and one of each
+            at least.
+        limit_test: The same for test images.
         seed: Of the held-out share and the limited choice.
         root: Folder of the named data sets. Default: ``$FILTERSCOPE_DATA``, else ``./data``. A
             relative PATH is looked for here, too.

@@ -15,7 +15,7 @@ class FilterClassEntanglement(IndexedSamples):
 
     Args:
         weight: Of the linear head, (C, K).
-        bias: Of the linear head, (C,).
+        bias: Of the linear head, (C,); None where it has none.
         density_bound: As in `filter_class_entanglement`.
         penalty_weight: As in `filter_class_entanglement`.
         steps: As in `filter_class_entanglement`.
@@ -32,12 +32,12 @@ class FilterClassEntanglement(IndexedSamples):
     """
 
     weight: Tensor
-    bias: Tensor
+    bias: Tensor | None
 
     def __init__(
         self,
         weight: Tensor,
-        bias: Tensor,
+        bias: Tensor | None,
         density_bound: float | None = None,
         penalty_weight: float = 1e-2,
         steps: int = 500,
@@ -48,7 +48,8 @@ class FilterClassEntanglement(IndexedSamples):
         self.density_bound, self.penalty_weight = density_bound, penalty_weight
         self.steps, self.lr, self.random_state = steps, lr, random_state
         self.register_buffer("weight", weight.detach().clone(), persistent=False)
-        self.register_buffer("bias", bias.detach().clone(), persistent=False)
+        kept = None if bias is None else bias.detach().clone()
+        self.register_buffer("bias", kept, persistent=False)
 
     def compute(self) -> dict[str, Any]:
         """Give the fields of `Entanglement` by name; ``Entanglement(**fields)`` is the record.

@@ -117,7 +117,7 @@ class PartTemplates(nn.Module):
             The masked maps, of the same shape and dtype.
 
         Raises:
-            ValueError: Maps of another number of filters, not square, or below 2 x 2.
+            ValueError: Maps of integers, of another number of filters, not square, or below 2 x 2.
             RuntimeError: Inside `part_losses`: a second run in one context; in a backward pass:
                 a recomputation by activation checkpointing.
         """
@@ -256,6 +256,8 @@ class PartTemplates(nn.Module):
                 f"`maps` must be (N, {self.num_filters}, n, n) for these templates, got "
                 f"{tuple(maps.shape)}"
             )
+        if not maps.is_floating_point():
+            raise ValueError(f"`maps` must be floating point, got {maps.dtype}")
         if maps.shape[2] != maps.shape[3] or maps.shape[2] < 2:
             raise ValueError(
                 "part templates need square maps of 2 x 2 units or more, got "

@@ -58,7 +58,7 @@ def filter_class_entanglement(
     features: Tensor,
     labels: Tensor,
     weight: Tensor,
-    bias: Tensor,
+    bias: Tensor | None,
     num_classes: int | None = None,
     density_bound: float | None = None,
     penalty_weight: float = 1e-2,
@@ -76,7 +76,7 @@ def filter_class_entanglement(
         features: Pooled, ungated activations, (N, K).
         labels: True class of each sample, (N,) integers.
         weight: Of the linear head, (C, K).
-        bias: Of the linear head, (C,).
+        bias: Of the linear head, (C,); None where it has none.
         num_classes: C; default: the rows of `weight`, which it must equal.
         density_bound: g / (C K), in [1 / C, 1]; None means max(0.1, 1 / C), as in `ClassGate`.
         penalty_weight: Of ReLU(||G||_1 - g) beside the mean cross entropy (mu); not published.
@@ -102,6 +102,7 @@ def filter_class_entanglement(
         (0.333, True)
     """
     _check_settings(penalty_weight, steps, lr)
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
     _check_network(features, labels, weight, bias, num_classes)
     values, bound = features.detach().double(), checked_density_bound(density_bound, len(weight))
     head = weight.detach().to(values), bias.detach().to(values)

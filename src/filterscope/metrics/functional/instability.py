@@ -100,8 +100,9 @@ def location_instability(
             measured before the ReLU, because a map that is zero everywhere has no peak; such an
             image does not count for the filter.
         landmarks: Place of each part as (x, y) in pixels of the network's input, (N, P, 2), counted
-            as the centres are: 0 for the middle of the first pixel. NaN where the part is missing,
-            or where the image shows several of it.
+            as the centres are: 0 for the middle of the first pixel (those of a `Split` count from
+            its edge: take off 0.5). NaN where the part is missing, or where the image shows
+            several of it.
         centres: Centre of each unit's receptive field as (x, y), (h, w, 2), of
             ``fs.maps.receptive_field(...).centres()``.
         image_size: Height and width of the network's input, in pixels.
