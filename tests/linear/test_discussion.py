@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from filterscope.linear import ConservationError, LinearInterpreter, pixel_discussion, rule
+from filterscope.linear.discussion import Discussion
 from filterscope.linear.rules import table
 from filterscope.linear.spread import spread
 
@@ -322,3 +323,25 @@ def test_changed_weights_are_noticed(interpreter) -> None:
         interpreter._model.head.weight.mul_(2)
     with pytest.raises(RuntimeError, match="changed after"):
         pixel_discussion(interpreter, 0)
+
+
+def test_pixels_that_do_not_add_up_are_refused(random_image) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).double()
+    nn.init.constant_(model[1].bias, 5e3)  # sizes count: a gap is measured against the terms
+    discussion = Discussion(
+        LinearInterpreter(model, random_image(1, 1, 2, 2)), [0, 1], "conserving"
+    )
+    read = discussion._reader.read
+
+    def off_by(share):
+        def changed(probes):
+            maps, terms = read(probes)
+            return maps * (1 + share), terms
+
+        return changed
+
+    discussion._reader.read = off_by(1e-12)
+    discussion.read([0, 1])
+    discussion._reader.read = off_by(1e-7)
+    with pytest.raises(ConservationError, match="is in no pixel"):
+        discussion.read([0, 1])

@@ -197,3 +197,9 @@ def test_a_length_of_zero_has_no_direction(random_image) -> None:
 def test_other_lengths_are_refused(length, image) -> None:
     with pytest.raises(UnsupportedOperation, match="only lengths with p=2"):
         LinearInterpreter(Unit(length), image)
+
+
+def test_arguments_in_an_order_that_no_rule_knows_are_refused(image) -> None:
+    norm = Unit(lambda x: torch.batch_norm(x, WEIGHT, BIAS, MEAN, VARIANCE, False, 0.1, 0.1, False))
+    with pytest.raises(UnsupportedOperation, match="its rule does not know these arguments"):
+        LinearInterpreter(norm, image)

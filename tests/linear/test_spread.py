@@ -165,6 +165,12 @@ class OneCell(nn.Module):
         # padding that is there for the windows
         (lambda conv, x: conv(F.avg_pool2d(F.pad(x, (0, 1, 0, 1)), 3, 2))[:, :, :1],
          [2, 2, 0, 0, 0, 0, 0, 0]),
+        # of which windows of three take one before and one after
+        (lambda conv, x: conv(F.avg_pool2d(F.pad(x, (0, 0, 1, 2)), 3, 2))[:, :, :1],
+         [3 / 1.8, 3 * 0.8 / 1.8, 0, 0, 0, 0, 0, 0]),
+        # sums over channels lie where each of their terms does
+        (lambda conv, x: conv(torch.cat([x, 2 * x], 1).sum(1, keepdim=True))[:, :, 2:3],
+         [0, 0, 8, 0, 0, 0, 0, 0]),
         # each cell is at two places
         (lambda conv, x: conv(x[:, :, :4] + x[:, :, 4:])[:, :, :1],
          [1.6, 1.6, 1.6, 1.6, 1.6, 0, 0, 0]),

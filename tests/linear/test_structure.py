@@ -87,6 +87,16 @@ FORMS = {
     "constant_pad_nd": lambda x: torch.constant_pad_nd(x, (1, 2)),
     "reflection": lambda x: F.pad(x, (1, 2, 1, 0), "reflect"),
 }  # fmt: skip
+WEIGHTED = {
+    "linear": lambda x: F.linear(x, THETA[0].new_ones(5, 4)),
+    "conv2d": lambda x: F.conv2d(x, THETA.new_ones(3, 4, 2, 2)),
+    "conv_transpose2d": lambda x: F.conv_transpose2d(x, THETA.new_ones(4, 3, 2, 2)),
+    "matmul": lambda x: x @ THETA.new_ones(4, 4), "mul": lambda x: x * THETA.new_ones(4, 4),
+    "div": lambda x: x / THETA.new_ones(4, 4), "relu": F.relu,
+    "add": lambda x: x + THETA.new_ones(4, 4),
+    "max_pool2d": lambda x: F.max_pool2d(x, 2),
+    "batch_norm": lambda x: F.batch_norm(x, THETA.new_ones(4), THETA.new_ones(4)),
+}  # fmt: skip
 JOINS = {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack"}
 
 
@@ -141,7 +151,9 @@ def test_what_is_made_of_a_gate_alone_is_a_gate(name, image) -> None:
         LinearInterpreter(plain, image, freeze_gates=True)
 
 
-@pytest.mark.parametrize("name", sorted(FORMS.keys() - {"data", "detach", "detach_", "alias"}))
+@pytest.mark.parametrize(
+    "name", [*sorted(FORMS.keys() - {"data", "detach", "detach_", "alias"}), *WEIGHTED]
+)
 def test_recording_keeps_no_more_than_the_network_itself(name, image) -> None:
     def size(function) -> int:
         """Nodes of the record that autograd keeps."""
@@ -153,7 +165,7 @@ def test_recording_keeps_no_more_than_the_network_itself(name, image) -> None:
                 waiting += [parent for parent, _ in node.next_functions]
         return len(seen)
 
-    model = Function(FORMS[name])
+    model = Function({**FORMS, **WEIGHTED}[name])
     plain = model(image.clone().requires_grad_().clone())
     recorded = LinearInterpreter(model, image)._graph._recording.result.node
     assert size(recorded) == size(plain.grad_fn)
