@@ -16,6 +16,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -183,12 +184,6 @@ def written(evaluation: Evaluation, run: Run) -> str:
     return f"{sizes[0]:.0f} MB of arrays, {sizes[1]:.1f} MB of report"
 
 
-def whole(subject: Subject) -> str:
-    """Everything, from the pixels of the data to the report."""
-    run = subject.run
-    return written(measure.evaluate_run(run, dataset=subject.dataset, device="cpu"), run)
-
-
 PARTS: dict[str, Callable[[Subject], object]] = {
     "collect": collecting,
     "mutual-information": information,
@@ -202,17 +197,23 @@ PARTS: dict[str, Callable[[Subject], object]] = {
     "contribution": contribution_part,
     "top-images": top_images,
     "write": writing,
-    "whole": whole,
 }
+WHOLE = "whole"
+
+
+def whole(size: Size) -> str:
+    """Everything, from the pixels of the data to the report."""
+    run = run_of(size)
+    return written(measure.evaluate_run(run, dataset=dataset(size), device="cpu"), run)
 
 
 def show(name: str, size: Size) -> None:
     """Run a part and print its line."""
     torch.set_num_threads(1)
-    subject = subject_of(size)
+    work = partial(whole, size) if name == WHOLE else partial(PARTS[name], subject_of(size))
     before = peak_gb()
     start, cpu = time.perf_counter(), time.process_time()
-    found = PARTS[name](subject)
+    found = work()
     wall, cpu = time.perf_counter() - start, time.process_time() - cpu
     note = found if isinstance(found, str) else ""
     if isinstance(found, Part):
@@ -223,17 +224,18 @@ def show(name: str, size: Size) -> None:
 
 
 def main() -> None:
+    names = [*PARTS, WHOLE]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(names)}; default: all")
     parser.add_argument("--images", type=int, default=50_000)
     arguments = parser.parse_args()
-    if not set(arguments.parts) <= PARTS.keys():
-        parser.error(f"no part {set(arguments.parts) - PARTS.keys()}; there are {', '.join(PARTS)}")
+    if not set(arguments.parts) <= set(names):
+        parser.error(f"no part {set(arguments.parts) - set(names)}; there are {', '.join(names)}")
     print(describe("filterscope", "numpy", "scikit-learn", "torch"), end="\n\n")
     print(
         "| part | CPU s | wall s | GB before | peak GB | |\n|---|---|---|---|---|---|", flush=True
     )
-    for name in arguments.parts or PARTS:
+    for name in arguments.parts or names:
         words = name, Size(arguments.images)
         process = get_context("spawn").Process(target=show, args=words)
         process.start()
