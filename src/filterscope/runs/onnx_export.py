@@ -119,8 +119,7 @@ def _exported(network: nn.Module, inputs: dict[str, Tensor]) -> bytes:
                 verbose=False,
             )
     except Exception as error:  # the exporter raises many kinds, over many lines
-        cause = error.__cause__ or error
-        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        reason = _first_line(error.__cause__ or error)
         raise RuntimeError(f"PyTorch cannot export this network to ONNX: {reason}") from error
     assert program is not None
     content: bytes = program.model_proto.SerializeToString()
@@ -129,17 +128,32 @@ def _exported(network: nn.Module, inputs: dict[str, Tensor]) -> bytes:
 
 def _check_equal(runtime: Any, content: bytes, inputs: dict[str, Tensor], expected: Tensor) -> None:
     """Run the file's content and compare."""
-    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in inputs.items()}
-    found = torch.from_numpy(session.run(None, arrays)[0])
+    try:
+        session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        found = torch.from_numpy(session.run(None, arrays)[0])
+    except Exception as error:  # older exporters write files that nothing can run
+        raise RuntimeError(
+            "PyTorch cannot export this network to ONNX: onnxruntime does not run the file "
+            f"({_first_line(error)})"
+        ) from error
     reference = expected.detach().cpu()
+    if found.shape != reference.shape:
+        raise RuntimeError(
+            f"onnxruntime gives logits {tuple(found.shape)}, PyTorch {tuple(reference.shape)}; "
+            "no file was written"
+        )
     difference = float((found - reference).abs().max())
     allowed = _TOLERANCE * max(1.0, float(reference.abs().max()))
-    if found.shape != reference.shape or not difference <= allowed:
+    if not difference <= allowed:
         raise RuntimeError(
             f"onnxruntime gives other logits than PyTorch: they differ by {difference:.3g}, "
             f"{allowed:.3g} is allowed; no file was written"
         )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _runtime() -> Any:

@@ -27,7 +27,7 @@ class Package:
     Attributes:
         name: As the package index has it.
         version: Installed; None: missing.
-        wanted: Versions that fit, as ``>=2.6``.
+        wanted: Versions that fit, as ``>=2.8``.
         extra: What needs it: "core" or the name of an extra.
     """
 
