@@ -61,6 +61,13 @@ def test_every_sample_is_nearest_to_the_centre_of_its_class() -> None:
     assert torch.equal(torch.cdist(features.double(), found.centres).argmin(1), found.assignment)
 
 
+def test_features_of_double_precision_are_left_as_they_are() -> None:
+    features = torch.randn(30, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    before = features.clone()
+    cluster_centres(features, torch.eye(4)[:3])
+    assert torch.equal(features, before)
+
+
 def test_one_seed_gives_one_result() -> None:
     features = torch.rand(60, 6, generator=torch.Generator().manual_seed(3))
     first, again = cluster_centres(features, GATE), cluster_centres(features, GATE)

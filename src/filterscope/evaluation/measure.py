@@ -38,7 +38,6 @@ BALANCED_FROM = 100
 
 # Parts of an evaluation; each gives nothing where it does not apply.
 _PARTS = (
-    removal_part,
     similarity_part,
     cluster_part,
     entanglement_part,
@@ -46,6 +45,7 @@ _PARTS = (
     contribution_part,
     localization_part,
     landmark_part,
+    removal_part,  # last, for its arrays are the largest
 )
 
 

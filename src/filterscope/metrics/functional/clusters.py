@@ -79,9 +79,11 @@ def cluster_centres(
         raise ValueError(f"`features` holds {len(features)} samples for {len(gate)} clusters")
     if n_init < 1:
         raise ValueError(f"`n_init` must be at least 1, got {n_init}")
-    values = features.detach().cpu().double().numpy()
+    values = features.detach().to("cpu", torch.float64, copy=True).numpy()  # KMeans may change it
     rows = gate.detach().cpu().double().numpy()
-    means = KMeans(n_clusters=len(rows), n_init=n_init, random_state=random_state).fit(values)
+    means = KMeans(
+        n_clusters=len(rows), n_init=n_init, random_state=random_state, copy_x=False
+    ).fit(values)
     row_of, cosines = _match(means.cluster_centers_, rows)
     centres = np.empty_like(means.cluster_centers_)
     centres[row_of] = means.cluster_centers_
