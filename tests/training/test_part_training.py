@@ -268,7 +268,7 @@ def test_a_preset_knows_the_batches_and_rates_of_other_networks() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"template": "l3"}, "`shape` must be one of"),
+        ({"template": "l3"}, "`template` must be one of l1, l2"),
         ({"template": "uniform_l1", "learn_beta": True}, "`learn_beta` needs"),
         ({"space": "index", "learn_beta": True}, "`learn_beta` needs"),
         ({"beta": 0.0}, "`beta` must be positive"),
