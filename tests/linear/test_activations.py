@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from tests.linear.networks import Unit
 from torch.nn import functional as F
 
 from filterscope.linear import LinearInterpreter, UnsupportedOperation
@@ -75,15 +75,6 @@ PIECES = {
 }
 THROUGH_ZERO = ["relu", "leaky_relu", "prelu", "rrelu", "abs", "absolute"]
 GATES = {"sigmoid", "expit", "hardsigmoid"}
-
-
-class Unit(nn.Module):
-    def __init__(self, function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(1 * x)
 
 
 def check(interpreter, slope, offset) -> None:

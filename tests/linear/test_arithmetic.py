@@ -2,22 +2,13 @@
 
 import pytest
 import torch
-from torch import nn
+from tests.linear.networks import FlatUnit
 from torch.nn import functional as F
 
 from filterscope.linear import LinearInterpreter, UnsupportedOperation
 
 SQUARE = torch.linspace(-1, 1.5, 16, dtype=torch.float64).view(4, 4)
 VECTOR = torch.tensor([0.5, -1.0, 2.0, 0.25], dtype=torch.float64)
-
-
-class Unit(nn.Module):
-    def __init__(self, function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(1 * x).flatten()[None]
 
 
 @pytest.fixture
@@ -49,10 +40,10 @@ def matrix(interpreter):
 @pytest.mark.parametrize("name", CONTRACTIONS)
 def test_products_with_a_constant(name, image) -> None:
     product = CONTRACTIONS[name]
-    interpreter = LinearInterpreter(Unit(lambda x: product(x, SQUARE)), image)
+    interpreter = LinearInterpreter(FlatUnit(lambda x: product(x, SQUARE)), image)
     expected = columns(lambda x: product(x, SQUARE), 16)
     torch.testing.assert_close(matrix(interpreter), expected)
-    swapped = LinearInterpreter(Unit(lambda x: product(SQUARE[None], x[0])), image)
+    swapped = LinearInterpreter(FlatUnit(lambda x: product(SQUARE[None], x[0])), image)
     expected = columns(lambda x: product(SQUARE[None], x[0]), 16)
     torch.testing.assert_close(matrix(swapped), expected)
     assert not swapped.residual.any() and not interpreter.residual.any()
@@ -68,8 +59,8 @@ def test_products_with_a_gate_on_either_side(name, image) -> None:
         (lambda x: product(x.sigmoid(), x[0].sigmoid()), None),
     ]:
         with pytest.raises(UnsupportedOperation, match="freeze_gates=True"):
-            LinearInterpreter(Unit(function), image)
-        interpreter = LinearInterpreter(Unit(function), image, freeze_gates=True)
+            LinearInterpreter(FlatUnit(function), image)
+        interpreter = LinearInterpreter(FlatUnit(function), image, freeze_gates=True)
         if frozen is None:
             value = product(gate, gate[0]).flatten()[None]
             torch.testing.assert_close(interpreter.output, value)
@@ -86,7 +77,7 @@ def test_of_two_gates_the_smaller_is_frozen(image) -> None:
         lambda x: x.mean((1, 2), keepdim=True).sigmoid() * x.sigmoid(),
     ]
     for function in functions:
-        interpreter = LinearInterpreter(Unit(function), image, freeze_gates=True)
+        interpreter = LinearInterpreter(FlatUnit(function), image, freeze_gates=True)
         torch.testing.assert_close(matrix(interpreter), torch.diag(chord * small.item()))
         torch.testing.assert_close(interpreter.residual, 0.5 * small.expand(1, 4, 4).reshape(1, -1))
 
@@ -115,7 +106,7 @@ def test_of_two_gates_the_smaller_is_frozen(image) -> None:
     ],
 )
 def test_sums_and_quotients(function, slope, shift, image) -> None:
-    interpreter = LinearInterpreter(Unit(function), image)
+    interpreter = LinearInterpreter(FlatUnit(function), image)
     eye = torch.eye(16, dtype=torch.float64)
     torch.testing.assert_close(matrix(interpreter), slope * eye, rtol=1e-14, atol=0)
     expected = torch.full((1, 16), float(shift), dtype=torch.float64)
@@ -124,26 +115,26 @@ def test_sums_and_quotients(function, slope, shift, image) -> None:
 
 
 def test_a_quotient_of_two_keeps_its_denominator(image) -> None:
-    function = Unit(lambda x: x / (1 + x.abs().sum()))
+    function = FlatUnit(lambda x: x / (1 + x.abs().sum()))
     with pytest.raises(UnsupportedOperation, match="divides by a tensor"):
         LinearInterpreter(function, image)
     interpreter = LinearInterpreter(function, image, freeze_gates=True)
     expected = torch.eye(16).double() / (1 + image.abs().sum())
     torch.testing.assert_close(matrix(interpreter), expected)
-    gated = Unit(lambda x: (x.sigmoid() / (1 + x.abs().sum())) * x)
+    gated = FlatUnit(lambda x: (x.sigmoid() / (1 + x.abs().sum())) * x)
     interpreter = LinearInterpreter(gated, image, freeze_gates=True)
     gate = (image.sigmoid() / (1 + image.abs().sum())).flatten()
     torch.testing.assert_close(matrix(interpreter), torch.diag(gate))
     for refused in (lambda x: 1 / (2 + x), lambda x: SQUARE / (2 + x)):
         with pytest.raises(UnsupportedOperation):
-            LinearInterpreter(Unit(refused), image, freeze_gates=True)
+            LinearInterpreter(FlatUnit(refused), image, freeze_gates=True)
     with pytest.raises(UnsupportedOperation, match="both depend on the image"):
-        LinearInterpreter(Unit(lambda x: torch.addcmul(x, x, 2 * x)), image)
+        LinearInterpreter(FlatUnit(lambda x: torch.addcmul(x, x, 2 * x)), image)
 
 
 def test_rounded_quotients_are_constants(image) -> None:
     for rounding in ("floor", "trunc"):
-        model = Unit(lambda x, mode=rounding: x + torch.div(x, 0.3, rounding_mode=mode))
+        model = FlatUnit(lambda x, mode=rounding: x + torch.div(x, 0.3, rounding_mode=mode))
         interpreter = LinearInterpreter(model, image)
         expected = torch.div(image, 0.3, rounding_mode=rounding).flatten()[None]
         torch.testing.assert_close(interpreter.residual, expected)
@@ -151,11 +142,11 @@ def test_rounded_quotients_are_constants(image) -> None:
 
 def test_gates_add_up_to_a_gate(image) -> None:
     for function in (lambda x: 1 + x.sigmoid(), lambda x: x.sigmoid() - x.tanh().sigmoid()):
-        model = Unit(lambda x, gate=function: gate(x) * x)
+        model = FlatUnit(lambda x, gate=function: gate(x) * x)
         interpreter = LinearInterpreter(model, image, freeze_gates=True)
         torch.testing.assert_close(matrix(interpreter), torch.diag(function(image).flatten()))
     with pytest.raises(UnsupportedOperation, match="none of its factors is a gate"):
-        LinearInterpreter(Unit(lambda x: (x.sigmoid() + x) * x), image, freeze_gates=True)
+        LinearInterpreter(FlatUnit(lambda x: (x.sigmoid() + x) * x), image, freeze_gates=True)
 
 
 ATTENTIONS = {
@@ -167,7 +158,7 @@ ATTENTIONS = {
 @pytest.mark.parametrize("name", ATTENTIONS)
 def test_attention_keeps_its_weights(name, image) -> None:
     settings, values = ATTENTIONS[name], VECTOR.view(1, 1, 4) * image
-    model = Unit(lambda x: F.scaled_dot_product_attention(x, x.mT, VECTOR * x, **settings))
+    model = FlatUnit(lambda x: F.scaled_dot_product_attention(x, x.mT, VECTOR * x, **settings))
     interpreter = LinearInterpreter(model, image, freeze_gates=True)
     scores = image @ image * settings.get("scale", 0.5)
     mask = settings.get("attn_mask", SQUARE.new_ones(4, 4).tril() > 0)
@@ -179,6 +170,6 @@ def test_attention_keeps_its_weights(name, image) -> None:
     assert not interpreter.residual.any()
     with pytest.raises(UnsupportedOperation, match="freeze_gates=True"):
         LinearInterpreter(model, image)
-    constant = Unit(lambda x: x + F.scaled_dot_product_attention(x, x.mT, SQUARE[None]))
+    constant = FlatUnit(lambda x: x + F.scaled_dot_product_attention(x, x.mT, SQUARE[None]))
     with pytest.raises(UnsupportedOperation, match="its values are constant"):
         LinearInterpreter(constant, image, freeze_gates=True)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from tests.linear.networks import Unit
 from torch.nn import functional as F
 
 from filterscope.linear import LinearInterpreter, UnsupportedOperation
@@ -12,15 +12,6 @@ BIAS = torch.tensor([0.3, 0.0, -1.0, 0.4], dtype=torch.float64)
 MEAN = torch.tensor([0.2, -0.4, 0.1, 0.9], dtype=torch.float64)
 VARIANCE = torch.tensor([0.5, 1.5, 2.5, 0.2], dtype=torch.float64)
 LINE = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
-
-
-class Unit(nn.Module):
-    def __init__(self, function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(1 * x)
 
 
 @pytest.fixture

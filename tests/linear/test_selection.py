@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from tests.linear.networks import FlatUnit
 
 from filterscope.linear import LinearInterpreter
 
@@ -12,15 +12,6 @@ MASK = CONSTANT.remainder(0.3) > 0.12
 INDEX = torch.tensor([2, 0])
 
 
-class Unit(nn.Module):
-    def __init__(self, function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(1 * x).flatten()[None]
-
-
 @pytest.fixture
 def image(random_image):
     return random_image(*SIZE)
@@ -28,7 +19,7 @@ def image(random_image):
 
 def by_hand(function, image):
     """The matrix by differences, which are exact for a selection, and what is left."""
-    model, h = Unit(function), 2.0**-20
+    model, h = FlatUnit(function), 2.0**-20
     with torch.no_grad():
         here = model(image)
         columns = []
@@ -100,8 +91,8 @@ CHOICES = {
 @pytest.mark.parametrize("name", CHOICES)
 def test_choices_are_selections_and_their_constants(name, image) -> None:
     expected, rest = by_hand(CHOICES[name], image)
-    interpreter = LinearInterpreter(Unit(CHOICES[name]), image)
-    torch.testing.assert_close(interpreter.output, Unit(CHOICES[name])(image), rtol=0, atol=0)
+    interpreter = LinearInterpreter(FlatUnit(CHOICES[name]), image)
+    torch.testing.assert_close(interpreter.output, FlatUnit(CHOICES[name])(image), rtol=0, atol=0)
     units = torch.eye(interpreter.output.numel(), dtype=torch.float64)[:, None]
     torch.testing.assert_close(interpreter.adjoint(units).flatten(1), expected)
     torch.testing.assert_close(interpreter.residual, rest, rtol=1e-6, atol=1e-9)
@@ -128,15 +119,15 @@ def test_choices_are_selections_and_their_constants(name, image) -> None:
     ],
 )
 def test_a_choice_against_zero_is_no_layer(function, has_constant, image) -> None:
-    layers = LinearInterpreter(Unit(function), image).contributions(0).layers
+    layers = LinearInterpreter(FlatUnit(function), image).contributions(0).layers
     assert len(layers) == has_constant
 
 
 def test_of_equal_values_the_first_is_chosen(image) -> None:
     for function in (torch.maximum, torch.minimum):
-        interpreter = LinearInterpreter(Unit(lambda x, f=function: f(x, x.mT.mT * 1)), image)
+        interpreter = LinearInterpreter(FlatUnit(lambda x, f=function: f(x, x.mT.mT * 1)), image)
         eye = torch.eye(60, dtype=torch.float64)
         torch.testing.assert_close(interpreter.adjoint(eye[:, None]).flatten(1), eye)
-        tied = LinearInterpreter(Unit(lambda x, f=function: f(x, CONSTANT)), CONSTANT.clone())
+        tied = LinearInterpreter(FlatUnit(lambda x, f=function: f(x, CONSTANT)), CONSTANT.clone())
         torch.testing.assert_close(tied.adjoint(eye[:, None]).flatten(1), eye)
         assert not tied.residual.any()

@@ -6,29 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from tests.linear.networks import Residual
 from torch import nn
 
 from filterscope.linear import LinearInterpreter, map_energy
-
-
-class Residual(nn.Module):
-    """Mean shifts, residual blocks and enlargement, as in EDSR."""
-
-    def __init__(self, blocks=2, width=6) -> None:
-        super().__init__()
-        self.head = nn.Conv2d(3, width, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(True),
-                          nn.Conv2d(width, width, 3, padding=1)) for _ in range(blocks)
-        )  # fmt: skip
-        self.tail = nn.Sequential(nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2),
-                                  nn.Conv2d(width, 3, 3, padding=1))  # fmt: skip
-
-    def forward(self, x):
-        x = start = self.head(x - 0.4)
-        for block in self.blocks:
-            x = block(x) + x
-        return self.tail(x + start) + 0.4
 
 
 def shuffling():
