@@ -35,7 +35,6 @@ WARM = [
     *("scipy.sparse.linalg", "scipy.stats", "scipy.optimize", "scipy.cluster.hierarchy"),
     *("sklearn.cluster", "sklearn.decomposition", "sklearn.ensemble", "sklearn.metrics"),
     *("sklearn.feature_selection", "timm", "PIL.Image", "hypothesis.extra.numpy"),
-    *("xdist.plugin", "pytest_timeout", "_pytest.doctest", "_pytest.skipping"),
 ]
 UNCOMPILED = ("filterscope.metrics.functional._neighbors",)
 SLACK = 10  # seconds of processor time beyond which, and
