@@ -113,8 +113,8 @@ def collect(
 def _columns_like(rows: tuple[Tensor, ...], count: int) -> list[Tensor]:
     """Space for `count` samples, all at once.
 
-    What stays behind after each batch would keep glibc from using the space of the batch's maps
-    again: 50,000 images of 512 maps of 7 x 7 took up to 5 GB more.
+    What stays behind after each batch would keep glibc (2.36) from using the space of the batch's
+    maps again, and memory would grow by gigabytes.
     """
     return [row.new_empty(count, *row.shape[1:]) for row in rows]
 
