@@ -2,7 +2,6 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-NEEDED_GB := 8
 # Processes that share the tests, a module at a time; auto: as cores and memory allow. 0: none.
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
@@ -70,12 +69,12 @@ dist: .install-dev.stamp
 
 # The demo from the wheel alone, in an empty environment that is removed afterwards.
 try-wheel: dist
-	sh tools/try_wheel.sh "$(PYTHON)" dist/*.whl $(NEEDED_GB)
+	sh tools/try_wheel.sh "$(PYTHON)" dist/*.whl
 
 # The tests in LOWEST with the lowest versions that pyproject.toml allows, in .venv-lowest.
 LOWEST ?= tests
 lowest:
-	sh tools/lowest.sh "$(PYTHON)" .venv-lowest $(NEEDED_GB)
+	sh tools/lowest.sh "$(PYTHON)" .venv-lowest
 	.venv-lowest/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile \
 		--no-loadscope-reorder -m "not full" $(LOWEST)
 
@@ -84,9 +83,9 @@ clean:
 
 # The development install holds the core one, so either serves the demo.
 .install-core.stamp: pyproject.toml
-	@test -e .install-dev.stamp -a .install-dev.stamp -nt pyproject.toml || sh tools/install.sh "$(PYTHON)" "$(VENV)" "." $(NEEDED_GB)
+	@test -e .install-dev.stamp -a .install-dev.stamp -nt pyproject.toml || sh tools/install.sh "$(PYTHON)" "$(VENV)" "."
 	@touch $@
 
 .install-dev.stamp: pyproject.toml
-	@sh tools/install.sh "$(PYTHON)" "$(VENV)" ".[dev]" $(NEEDED_GB)
+	@sh tools/install.sh "$(PYTHON)" "$(VENV)" ".[dev]"
 	@touch $@

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Make a virtual environment and install into it: sh tools/install.sh PYTHON VENV WHAT NEEDED_GB
+# Make a virtual environment and install into it: sh tools/install.sh PYTHON VENV WHAT
 set -eu
-python=$1 venv=$2 what=$3 needed=$4
+python=$1 venv=$2 what=$3
 
 command -v "$python" >/dev/null 2>&1 || {
     python=python3
@@ -11,11 +11,7 @@ command -v "$python" >/dev/null 2>&1 || {
     }
 }
 if [ ! -x "$venv/bin/python" ]; then
-    free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
-    if [ "$free" -lt "$needed" ]; then
-        echo "$free GB of disk are free here; PyTorch and the rest need $needed GB" >&2
-        exit 1
-    fi
+    sh "$(dirname "$0")/space.sh" "$PWD"
     echo "making $venv with $($python --version)"
     "$python" -m venv "$venv"
 fi

@@ -1,13 +1,9 @@
 #!/bin/sh
-# Install filterscope with the lowest versions that it allows: sh tools/lowest.sh PYTHON VENV NEEDED_GB
+# Install filterscope with the lowest versions that it allows: sh tools/lowest.sh PYTHON VENV
 set -eu
-python=$1 venv=$2 needed=$3
+python=$1 venv=$2
 if [ ! -x "$venv/bin/python" ]; then
-    free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
-    if [ "$free" -lt "$needed" ]; then
-        echo "$free GB of disk are free here; PyTorch and the rest need $needed GB" >&2
-        exit 1
-    fi
+    sh "$(dirname "$0")/space.sh" "$PWD"
     "$python" -m venv "$venv"
 fi
 # pip has no such resolution, so uv comes into this environment where it is not there already

@@ -1,17 +1,13 @@
 #!/bin/sh
 # Install a wheel into an empty environment outside of the checkout and run the demo from there:
-# sh tools/try_wheel.sh PYTHON WHEEL NEEDED_GB
+# sh tools/try_wheel.sh PYTHON WHEEL
 set -eu
-python=$1 needed=$3
+python=$1
 wheel=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT INT TERM
 
-free=$(df -Pk "$place" | awk 'NR == 2 { print int($4 / 1048576) }')
-if [ "$free" -lt "$needed" ]; then
-    echo "$free GB of disk are free in $place; PyTorch and the rest need $needed GB" >&2
-    exit 1
-fi
+sh "$(dirname "$0")/space.sh" "$place"
 uv=$(command -v uv || true)
 cd "$place"
 unset PYTHONPATH
