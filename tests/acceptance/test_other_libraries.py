@@ -142,7 +142,7 @@ def test_grad_cam_at_the_gated_layer(path: tuple[Tensor, ...]) -> None:
     maps = model.layer3(model.layer2(model.layer1(x)))
     maps = maps * net.gate.matrix[path[0]][:, :, None, None] if path else maps
     expected = grad_cam(maps, model.linear(maps.mean((2, 3))), target)
-    assert float(expected.max()) > 0
+    assert (expected > 0).any()
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 

@@ -97,3 +97,19 @@ def test_bad_input_ends_in_one_line(
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("filterscope")
     assert expected in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--attacks", "fgsm", "runs/a"], "put run before --attacks"),
+        (["--attacks=[fgsm]"], "are required: run\n"),
+        ([], "are required: run\n"),
+    ],
+)
+def test_a_run_behind_a_list_is_told_where_to_stand(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["attack", *words])
+    assert told in capsys.readouterr().err

@@ -24,6 +24,7 @@ class Parser(jsonargparse.ArgumentParser):
     def __init__(self, verb: str, description: str, **options: Any) -> None:
         self.switches: set[str] = set()
         self.lists: set[str] = set()
+        self.filled: list[str] = []
         self.choices: dict[str, tuple[str, ...]] = {}
         super().__init__(
             prog=f"filterscope {verb}",
@@ -52,6 +53,7 @@ class Parser(jsonargparse.ArgumentParser):
                 joined.append(f"{word}=true")
             elif word in self.lists and count and not rest[0].startswith("["):
                 joined.append(f"{word}=[{', '.join(rest[:count])}]")
+                self.filled.append(word)
                 del rest[:count]
             else:
                 joined.append(word)
@@ -88,6 +90,9 @@ class Parser(jsonargparse.ArgumentParser):
             message = str(
                 unknown_name("argument", unknown[1].split("=")[0], flags, f"{self.prog} --help")
             )
+        missing = re.search(r"arguments are required: (\w+)", message)
+        if missing and self.filled:
+            message += f"; a list takes all words up to the next flag: put {missing[1]} before {self.filled[-1]}"
         refused = refused_value(message)
         hint = None if refused is None else self._type_of(refused[0])
         if refused is not None and hint is not None:
