@@ -92,7 +92,8 @@ class Parser(jsonargparse.ArgumentParser):
             )
         missing = re.search(r"arguments are required: (\w+)", message)
         if missing and self.filled:
-            message += f"; a list takes all words up to the next flag: put {missing[1]} before {self.filled[-1]}"
+            message += "; a list takes all words up to the next flag: "
+            message += f"put {missing[1]} before {self.filled[-1]}"
         refused = refused_value(message)
         hint = None if refused is None else self._type_of(refused[0])
         if refused is not None and hint is not None:
