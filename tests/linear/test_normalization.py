@@ -101,6 +101,15 @@ def test_running_statistics_alone(image) -> None:
     assert not centred.contributions(0).layers
 
 
+def test_probes_may_lie_in_memory_channels_last(image, random_image) -> None:
+    interpreter = LinearInterpreter(
+        Unit(lambda x: F.instance_norm(x, MEAN, VARIANCE, WEIGHT, BIAS, False, 0.1, 0.03)), image
+    )
+    scale = (WEIGHT / (VARIANCE + 0.03).sqrt()).view(1, -1, 1, 1)
+    probe = random_image(1, 4, 3, 3, seed=3).to(memory_format=torch.channels_last)
+    torch.testing.assert_close(interpreter.adjoint(probe), probe * scale)
+
+
 def test_statistics_of_a_batch_are_refused(image) -> None:
     for arguments in ((MEAN, VARIANCE), (None, None)):
         norm = Unit(lambda x, given=arguments: F.batch_norm(x, *given, training=True, momentum=0))
