@@ -166,7 +166,7 @@ def test_both_runs_the_trunk_once(batch):
     net = make()
     runs = []
     net.model.conv.register_forward_hook(lambda *_: runs.append(1))
-    net.both(*batch)  # the first call also looks, once, whether a batch norm follows
+    net.both(*batch)  # the first call also looks, once, whether it may
     runs.clear()
     net.both(*batch)
     assert len(runs) == 1
@@ -180,6 +180,47 @@ def test_a_batch_norm_after_the_gate_gets_two_passes(batch):
     standard, gated = net.both(x, labels)
     torch.testing.assert_close(standard, reference(x))
     torch.testing.assert_close(gated, reference(x, labels))
+
+
+class Bypassed(nn.Module):
+    """What goes on after the gated layer needs the batch as it was given."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(3, 6, 3, padding=1), nn.ReLU()
+        self.fc, self.after = nn.Linear(6, 5), after
+
+    def forward(self, x):
+        return self.after(self, x, self.relu(self.conv(x)))
+
+
+AFTER = {
+    "sum": lambda net, x, maps: net.fc((maps + x.mean(1, keepdim=True)).mean((2, 3))),
+    "view": lambda net, x, maps: net.fc(maps.mean((2, 3)).view(len(x), -1)),
+    "norm": lambda net, x, maps: net.fc(
+        torch.batch_norm(maps, None, None, None, None, True, 0.1, 1e-5, False).square().mean((2, 3))
+    ),
+    "logits alone": lambda net, x, maps: net.fc(maps.mean((2, 3)).view(-1, 6))[: len(x)],
+}
+
+
+@pytest.mark.parametrize("num_images", [1, 3])
+@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER.keys())
+def test_what_needs_the_batch_as_given_gets_two_passes(batch, after, num_images):
+    x, labels = batch[0][:num_images], batch[1][:num_images]
+    net = make(Bypassed(after), layer="relu", num_filters=6)
+    standard, gated = net.both(x, labels)
+    torch.testing.assert_close(standard, net(x))
+    torch.testing.assert_close(gated, net(x, labels))
+    assert_no_call_left(net)
+
+
+def test_networks_that_return_more_than_logits_get_two_passes(batch):
+    net = make(Bypassed(lambda net, x, maps: {"logits": net.fc(maps.mean((2, 3)))}), layer="relu",
+               num_filters=6)  # fmt: skip
+    standard, gated = net.both(*batch)
+    torch.testing.assert_close(standard["logits"], net(batch[0])["logits"])
+    torch.testing.assert_close(gated["logits"], net(*batch)["logits"])
 
 
 def test_unwrap_gives_the_plain_classifier_back(batch):

@@ -7,14 +7,13 @@ from typing import Any, Literal, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from filterscope.core.contexts import evaluating, forward_hook, pool_features
+from filterscope.core.contexts import pool_features
 from filterscope.core.gate_points import gate_point
 from filterscope.core.pretrained import SavedForm, read_pretrained_config, write_pretrained
 from filterscope.core.recomputation import is_recomputed
 from filterscope.gates.gate import ClassGate
+from filterscope.gates.one_run import paths_share_a_run
 from filterscope.gates.placement import (
     Activation,
     chosen_activation,
@@ -109,7 +108,7 @@ class GatedClassifier(nn.Module):
         self._labels: Tensor | None = None
         self._fired = False
         self._pooled: Tensor | None = None
-        self._norm_follows: bool | None = None
+        self._shares_run: bool | None = None
         if gate is None:
             if num_classes is None:
                 raise ValueError("`num_classes` is needed to make a gate")
@@ -146,8 +145,8 @@ class GatedClassifier(nn.Module):
     def both(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Classify on both paths with one run of the trunk below the gate.
 
-        Where a batch norm follows the gate the paths may not share a batch, and the network runs
-        twice.
+        The network runs twice where the paths may not share a batch: a batch norm follows the
+        gate, or something bypasses it. The first call tries that out.
 
         Args:
             x: A batch, (N, channels, H, W).
@@ -156,7 +155,7 @@ class GatedClassifier(nn.Module):
         Returns:
             Logits of the standard and of the gated path, (N, C) each.
         """
-        if self._batch_norm_follows(x):
+        if not self._paths_share_a_run(x):
             return self(x), self(x, labels)
         standard, gated = self._run("both", x, labels)[0].chunk(2)
         return standard, gated
@@ -256,39 +255,23 @@ class GatedClassifier(nn.Module):
         gated: Tensor = self.gate(output, self._labels)
         return gated if self._mode == "gated" else torch.cat([output, gated])
 
-    def _batch_norm_follows(self, x: Tensor) -> bool:
-        """Whether a batch norm runs after the gated layer; found once, on one image."""
-        if self._norm_follows is None:
-            self._norm_follows = bool(_outside_graphs(self._watch_norms)(x))
-        return self._norm_follows
+    def _paths_share_a_run(self, x: Tensor) -> bool:
+        """Whether one run may serve both paths; found once, on one image."""
+        if self._shares_run is None:
+            self._shares_run = bool(_outside_graphs(self._try_one_run)(x))
+        return self._shares_run
 
-    def _watch_norms(self, x: Tensor) -> bool:
-        watch = _NormWatch()
-        with evaluating(self.model), forward_hook(self.layer, watch.layer_ran), watch:
-            self.model(x[:1])
-        return watch.found
+    def _try_one_run(self, x: Tensor) -> bool:
+        def run_both(images: Tensor) -> Any:
+            any_class = torch.zeros(len(images), dtype=torch.long, device=self.gate.matrix.device)
+            return self._run("both", images, any_class)[0]
+
+        return paths_share_a_run(run_both, self.model, self.layer, x)
 
     def _replicate_for_data_parallel(self) -> NoReturn:
         raise RuntimeError(
             "DataParallel copies the network without its gate; use DistributedDataParallel"
         )
-
-
-class _NormWatch(TorchFunctionMode):
-    """Looks whether a batch norm is computed after a layer has run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.after = self.found = False
-
-    def layer_ran(self, *_: Any) -> None:
-        self.after = True
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        self.found |= self.after and func is F.batch_norm
-        return func(*args, **kwargs or {})
 
 
 def _refuse_recomputation() -> None:
