@@ -325,7 +325,7 @@ def test_any_image_format_pairs_by_stem(tmp_path: Path) -> None:
         ({**pairs(dog=2), "images/dog/1.jpg": photo()}, "have the same stem"),
         ({**pairs(dog=2), "images/cat/readme.txt": b""}, "'cat' holds no image"),
         ({**pairs("train/", dog=2), **pairs("test/", cat=2)}, "only in the test"),
-        ({**pairs(dog=1)}, "a single image"),
+        ({**pairs(dog=1)}, r"has a single image, images/dog/\w+.png; a split"),
     ],
 )
 def test_other_layouts_are_refused(

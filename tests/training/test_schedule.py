@@ -99,6 +99,12 @@ def test_the_official_baseline_trains_one_stage_more():
         ({"period": 2, "gated_epochs": 3}, "gated_epochs"),
         ({"batch_size": 10, "devices": 3}, "batch_size"),
         ({"test_fraction": 1.0}, "test_fraction"),
+        ({"lr": float("inf")}, "`lr` must be finite"),
+        ({"filter_weight": 1e300}, "`filter_weight` must be finite"),
+        ({"milestones": (30.0, 60.0)}, "`milestones` must be shares of the epochs"),
+        ({"milestones": (float("nan"),)}, "`milestones` must be shares of the epochs"),
+        ({"seed": 2**63}, "`seed` must lie in"),
+        ({"data_seed": -(2**63)}, "`data_seed` must lie in"),
     ],
 )
 def test_bad_settings_are_named(values, words):

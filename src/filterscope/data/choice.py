@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -64,7 +66,9 @@ def choose(labels: Tensor, count: int | None, seed: int) -> Tensor:
     return torch.cat(chosen).sort().values
 
 
-def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+def hold_out(
+    labels: Tensor, fraction: float, seed: int, names: Sequence[str] | None = None
+) -> tuple[Tensor, Tensor]:
     """Split images into training and test indices, the same share of each class in both.
 
     Every class keeps at least one image on either side.
@@ -73,6 +77,7 @@ def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor
         labels: (N,) int64.
         fraction: Share of the test side.
         seed: Of the split.
+        names: Of the images, for the message about a single one.
 
     Raises:
         ValueError: A class with a single image cannot be on both sides, or a fraction outside
@@ -85,8 +90,9 @@ def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor
     for c in sorted(set(labels.tolist())):
         members = torch.nonzero(labels == c).flatten()
         if len(members) < 2:
+            told = "" if names is None else f", {names[int(members[0])]}"
             raise ValueError(
-                f"class {c} has a single image; a split into training and test needs two"
+                f"class {c} has a single image{told}; a split into training and test needs two"
             )
         count = min(len(members) - 1, max(1, round(fraction * len(members))))
         test.append(members[torch.randperm(len(members), generator=generator)[:count]])

@@ -108,7 +108,7 @@ def divide(
 ) -> tuple[Files, Files]:
     """Hold out test images where there are none, and keep as many of each side as wanted."""
     if test is None:
-        kept, held_out = hold_out(train.labels, test_fraction, seed)
+        kept, held_out = hold_out(train.labels, test_fraction, seed, train.names)
         train, test = train.take(kept), train.take(held_out)
     return (
         train.take(choose(train.labels, limit, seed)),

@@ -206,6 +206,7 @@ class TrainSettings:
             raise ValueError(f"`beta_rate` must lie in (0, 1], got {self.beta_rate!r}")
         if self.has_parts:
             self._check_templates()
+        self._check_reach()
 
     @property
     def has_gate(self) -> bool:
@@ -230,6 +231,23 @@ class TrainSettings:
             learn_beta=self.learn_beta,
         )
 
+    def _check_reach(self) -> None:
+        """Refuse numbers that training could not compute with."""
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not abs(value) <= _LARGEST:
+                raise ValueError(f"`{name}` must be finite in single precision, got {value!r}")
+        for name in ("seed", "data_seed"):
+            if not abs(getattr(self, name)) <= _LARGEST_SEED:
+                raise ValueError(
+                    f"`{name}` must lie in [-{_LARGEST_SEED}, {_LARGEST_SEED}], "
+                    f"got {getattr(self, name)}"
+                )
+        if not all(0 <= share <= 1 for share in self.milestones):
+            raise ValueError(
+                "`milestones` must be shares of the epochs, from 0 to 1, "
+                f"got {', '.join(map(str, self.milestones))}"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Every setting by name, as plain values that YAML and JSON can hold."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
@@ -251,6 +269,8 @@ class TrainSettings:
         return cls(**plain)
 
 
+_LARGEST = 3.4e38  # of single precision
+_LARGEST_SEED = 10**12  # a seed for each epoch is made of it, which must fit in 64 bits
 _LEAST: dict[str, float] = {
     "image_size": 1,
     "limit": 1,
