@@ -145,6 +145,16 @@ def test_different_test_sets_are_warned_about(runs: list[Run], tmp_path: Path) -
     assert "warning" in comparison.console_table()
 
 
+def test_a_run_does_not_count_twice(runs: list[Run], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="standard-s0 is given twice"):
+        compare_runs([*runs, runs[0]])
+    copy = made_up(tmp_path / "copy", 0.1, 0.90, "standard", 0)
+    warning = compare_runs([copy, *runs]).warnings
+    assert len(warning) == 1
+    assert "copy and" in warning[0]
+    assert "same experiment with the same seed" in warning[0]
+
+
 def test_runs_that_were_not_evaluated_are_refused(runs: list[Run]) -> None:
     (runs[0].path / "arrays.npz").unlink()
     with pytest.raises(ValueError, match="filterscope evaluate"):

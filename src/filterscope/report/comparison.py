@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -108,10 +110,11 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
         The comparison.
 
     Raises:
-        ValueError: No run, or one that was not evaluated.
+        ValueError: No run, one that was not evaluated, or one that is given twice.
     """
     if not runs:
         raise ValueError("no runs to compare")
+    _refuse_repeated(runs)
     groups: dict[str, list[Run]] = {}
     for run in runs:
         if run.evaluation is None or run.arrays is None:
@@ -121,7 +124,28 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
     members.sort(key=lambda group: group[0].config["method"] != "standard")  # stable
     labels = _labels(members)
     sides = tuple(Side(label, tuple(group)) for label, group in zip(labels, members, strict=True))
-    return Comparison(sides, tuple(_warnings(runs)))
+    return Comparison(sides, (*_warnings(runs), *_repeated_seeds(sides)))
+
+
+def _refuse_repeated(runs: Sequence[Run]) -> None:
+    """Raise for a run that is given twice: it would count as two seeds without any spread."""
+    seen: set[Path] = set()
+    for run in runs:
+        path = run.path.resolve()
+        if path in seen:
+            raise ValueError(f"{run.path} is given twice")
+        seen.add(path)
+
+
+def _repeated_seeds(sides: Sequence[Side]) -> list[str]:
+    """Say where runs of one side have one seed, as copies of a run have."""
+    return [
+        f"{one.path} and {other.path} are the same experiment with the same seed: their spread is "
+        "not that between seeds"
+        for side in sides
+        for one, other in pairwise(side.runs)
+        if one.config["seed"] == other.config["seed"]
+    ]
 
 
 def _labels(groups: list[list[Run]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from filterscope.models import create_model
 from filterscope.parts import PartTemplateNetwork
 from filterscope.parts.settings import TemplateSettings
 from filterscope.runs.checkpoint import read_checkpoint
+from filterscope.runs.division import changed_images
 from filterscope.runs.folder import Row, RunFolder
 from filterscope.runs.hub import HUB, local_folder
 from filterscope.runs.nested import gate_of, part_network, plain_classifier
@@ -112,8 +114,17 @@ class Run:
         return RunFolder(self.path).read_arrays()
 
     def dataset(self) -> ImageDataset:
-        """Load the data that the run was trained and tested on."""
-        return load_dataset(**dataset_arguments(self.config))
+        """Load the data that the run was trained and tested on; warn where it has changed."""
+        dataset = load_dataset(**dataset_arguments(self.config))
+        changed = changed_images(self.described, dataset)
+        if "test" in changed:
+            learned = "; images that it learned from may be among them" * ("train" in changed)
+            warnings.warn(
+                f"the test images of {dataset.name} are not those of the training of {self.path}"
+                f"{learned}",
+                stacklevel=2,
+            )
+        return dataset
 
 
 def dataset_arguments(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from lightning.fabric import Fabric
 
 from filterscope.data import ImageDataset, load_dataset
+from filterscope.runs.division import changed_images
 from filterscope.runs.folder import RunFolder
 from filterscope.runs.launched import is_first_process
 from filterscope.runs.load import dataset_arguments
@@ -47,7 +48,7 @@ def train(
     Raises:
         FileExistsError: `out` holds something and neither `resume` nor `overwrite` is given.
         FileNotFoundError: Nothing to resume, or data that is not there.
-        ValueError: Settings, data or weights that do not fit.
+        ValueError: Settings, data or weights that do not fit; a run to resume whose images changed.
         TrainingDivergedError: The loss is no longer finite.
         ModuleNotFoundError: `tensorboard` without TensorBoard.
 
@@ -92,6 +93,11 @@ def _train_process(
     """What each process does."""
     quiet()
     dataset = dataset or load_dataset(**dataset_arguments(settings.to_dict()))
+    if resume and changed_images(folder.read_json(folder.classes) or {}, dataset):
+        raise ValueError(
+            f"the images of {dataset.name} are not those that {folder.path} was begun with; put "
+            "them back, or train anew"
+        )
     loop = Loop(fabric, settings, folder, dataset, resume=resume)
     if fabric.is_global_zero:  # not before data and network are known to be good
         _begin(folder, settings, resume=resume, overwrite=overwrite)

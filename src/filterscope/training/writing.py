@@ -8,6 +8,7 @@ from filterscope.core.files import write_json
 from filterscope.core.pretrained import write_tensors
 from filterscope.data import ImageDataset
 from filterscope.runs.data_notes import write_data_notes
+from filterscope.runs.division import DIVISION, division
 from filterscope.runs.environment import describe_environment
 from filterscope.runs.folder import RunFolder
 from filterscope.training.network import Network
@@ -45,6 +46,7 @@ def write_description(
             "parts": None if parts is None else describe_parts(parts, dataset),
             "density_bound": None if gate is None else gate.density_bound,
             "transform": dataset.transform.to_dict(),
+            DIVISION: division(dataset),
         },
     )
     write_data_notes(folder, dataset)
