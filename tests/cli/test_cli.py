@@ -68,6 +68,16 @@ def test_help_tells_what_a_setting_does() -> None:
     assert "Compile the network with torch.compile" in shown
 
 
+def test_an_unknown_setting_of_a_file_is_answered_with_near_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text("epochs: 1\nbatch-size: 8\n")
+    with pytest.raises(SystemExit):
+        main(["train", "--config", str(tmp_path / "mine.yaml")])
+    told = capsys.readouterr().err
+    assert "unknown setting 'batch-size'; near: batch_size" in told
+
+
 def test_settings_come_from_preset_then_file_then_flags(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("epochs: 7\nlr: 0.5\n")

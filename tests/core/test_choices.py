@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from filterscope.evaluation import AttackSettings, DetectSettings, InterpretSettings
@@ -33,3 +34,26 @@ def test_another_word_is_refused_by_name(kind: Any, word: dict[str, Any]) -> Non
 def test_every_word_and_none_where_it_is_allowed_pass() -> None:
     assert TrainSettings(task_loss=None, schedule="constant").task_loss is None
     assert InterpretSettings(labels=None, by="op").labels is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "told"),
+    [
+        (TrainSettings, {"lr": None}, "a number, got None"),  # as `lr:` in a YAML file
+        (TrainSettings, {"epochs": 2.5}, "a whole number, got 2.5"),
+        (TrainSettings, {"epochs": True}, "a whole number, got True"),
+        (TrainSettings, {"gate_lr": "0.1"}, "a number, got '0.1'"),
+        (AttackSettings, {"pgd_steps": 2.5}, "a whole number, got 2.5"),
+        (StudySettings, {"seeds": 1.0}, "a whole number, got 1.0"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(kind: Any, number: dict[str, Any], told: str) -> None:
+    (name,) = number
+    with pytest.raises(ValueError, match=f"`{name}` must be {told}"):
+        kind(**number)
+
+
+def test_numbers_of_numpy_and_none_where_it_is_allowed_pass() -> None:
+    settings = TrainSettings(epochs=np.int64(3), lr=np.float32(0.5), weight_decay=0, gate_lr=None)
+    assert settings.epochs == 3
+    assert AttackSettings(epsilon="8/255").epsilon == "8/255"

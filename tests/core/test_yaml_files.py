@@ -44,6 +44,7 @@ def laughs(levels: int) -> str:
         ("a: " + "[" * 3000, "recursion"),
         ("a: b: c", "mapping values are not allowed"),
         ("a: \0", "not allowed"),
+        ("lr: 0.1\nepochs: 3\nlr: 0.2", "'lr' is given twice"),
     ],
 )
 def test_what_is_more_than_plain_values_is_refused_in_a_line(

@@ -81,15 +81,13 @@ class Parser(jsonargparse.ArgumentParser):
     def error(self, message: str, *_: Any, **__: Any) -> NoReturn:
         """Print one line and exit with 2."""
         unknown = re.search(r"[Uu]nrecognized arguments: (\S+)", message)
+        in_file = re.search(r"Option '([^']*)' is not accepted", message)
+        if in_file:
+            known = [flag.removeprefix("--") for flag in self._flags()]
+            message = str(unknown_name("setting", in_file[1], known, f"{self.prog} --help"))
         if unknown:
-            flags = [
-                flag
-                for flag, action in self._option_string_actions.items()
-                if flag.startswith("--") and action.help != SUPPRESS
-            ]
-            message = str(
-                unknown_name("argument", unknown[1].split("=")[0], flags, f"{self.prog} --help")
-            )
+            name = unknown[1].split("=")[0]
+            message = str(unknown_name("argument", name, self._flags(), f"{self.prog} --help"))
         missing = re.search(r"arguments are required: (\w+)", message)
         if missing and self.filled:
             message += "; a list takes all words up to the next flag: "
@@ -100,6 +98,11 @@ class Parser(jsonargparse.ArgumentParser):
             message = f"`--{refused[0]}` must be {wanted(hint)}, got {refused[1]}"
         print(f"{self.prog}: error: {' '.join(message.split())}", file=sys.stderr)
         raise SystemExit(2)
+
+    def _flags(self) -> list[str]:
+        """The flags that help shows."""
+        actions = self._option_string_actions.items()
+        return [f for f, action in actions if f.startswith("--") and action.help != SUPPRESS]
 
     def _type_of(self, name: str) -> Any:
         """The type of a flag; None where there is none."""

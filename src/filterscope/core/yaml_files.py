@@ -20,9 +20,17 @@ class _Plain(yaml.SafeLoader):
             raise yaml.composer.ComposerError(None, None, "references (*name) are not taken here")
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """Refuse a name that is given twice, of which the second would count."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is given twice")
+        return super().construct_mapping(node, deep)
+
 
 def read_yaml(path: str | Path) -> Any:
-    r"""Read a YAML file: plain values, no objects of Python, no references.
+    r"""Read a YAML file: plain values, no objects of Python, no references, no name twice.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from filterscope.core.choices import refuse_other_words
+from filterscope.core.choices import refuse_other_numbers, refuse_other_words
 
 GRADIENT_ATTACKS = ("fgsm", "pgd", "cw")
 """Attacks along the gradient, in the order of the paper's table."""
@@ -68,6 +68,7 @@ class GradientSettings:
 
     def __post_init__(self) -> None:
         refuse_other_words(self)
+        refuse_other_numbers(self)
         for name in ("epsilon", "pgd_step_size"):
             value = getattr(self, name)
             if not 0 < fraction(name, value) <= 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from filterscope.core.choices import refuse_other_words
+from filterscope.core.choices import refuse_other_numbers, refuse_other_words
 from filterscope.evaluation.attack_settings import fraction
 
 PREVIEW_LABELS = 20
@@ -65,6 +65,7 @@ class InterpretSettings:
 
     def __post_init__(self) -> None:
         refuse_other_words(self)
+        refuse_other_numbers(self)
         if self.top < 1:
             raise ValueError(f"`top` must be at least 1, got {self.top}")
         if self.pictures < 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from filterscope.core.choices import refuse_other_words
+from filterscope.core.choices import refuse_other_numbers, refuse_other_words
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class StudySettings:
 
     def __post_init__(self) -> None:
         refuse_other_words(self)
+        refuse_other_numbers(self)
         for name in ("seeds", "image_size", "epochs", "limit", "limit_test", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from filterscope.core.choices import refuse_other_words
+from filterscope.core.choices import refuse_other_numbers, refuse_other_words
 
 Method = Literal["standard", "gated", "parts", "gated-parts"]
 Scheme = Literal["alternate", "joint"]
@@ -181,6 +181,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         refuse_other_words(self)
+        refuse_other_numbers(self)
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and not value >= least:
