@@ -35,6 +35,7 @@ def test_the_defaults_are_the_papers() -> None:
         (AttackSettings, {"epsilon": 8}, r"`epsilon` must lie in \(0, 1\], got 8"),
         (AttackSettings, {"pgd_step_size": 0.0}, "`pgd_step_size` must lie"),
         (AttackSettings, {"cw_const": 0.0}, "`cw_const` must be above 0"),
+        (AttackSettings, {"cw_const": float("inf")}, "`cw_const` must be above 0 and finite"),
         (AttackSettings, {"seed": -1}, "`seed` must be at least 0"),
         (DetectSettings, {"attacks": ("single-pixel",)}, "`attacks` must be among fgsm, pgd, cw"),
         (DetectSettings, {"per_class": ()}, "`per_class` must be rising"),

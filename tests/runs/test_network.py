@@ -121,6 +121,10 @@ def test_a_run_brings_its_classes_and_transform(tmp_path: Path) -> None:
         ({"model": "resnet18", "pretrained": "v7"}, "IMAGENET1K_V1"),
         ({"model": "alexnet", "random_weights": True, "image_size": 32}, "no images of 32 pixels"),
         ({"model": "resnet20", "random_weights": True, "std": (1, 0, 1)}, "`std` must be above 0"),
+        (
+            {"model": "resnet20", "random_weights": True, "std": (1, 1, float("inf"))},
+            "`std` must be finite",
+        ),
     ],
 )
 def test_bad_arguments_are_told(arguments: dict[str, object], expected: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ class Transform:
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) != 3 or not all(isinstance(n, (int, float)) for n in numbers):
                 raise ValueError(f"`{name}` must be three numbers, got {numbers!r}")
+            if not all(math.isfinite(n) for n in numbers):
+                raise ValueError(f"`{name}` must be finite, got {numbers!r}")
         if not all(n > 0 for n in self.std):
             raise ValueError(f"`std` must be above 0, got {self.std}")
         if not isinstance(self.stretch, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,8 +77,8 @@ class GradientSettings:
         for name in ("pgd_steps", "cw_steps", "cw_searches", "batch_size"):
             least(name, getattr(self, name), 1)
         least("seed", self.seed, 0)
-        if not self.cw_const > 0:
-            raise ValueError(f"`cw_const` must be above 0, got {self.cw_const}")
+        if not 0 < self.cw_const < math.inf:
+            raise ValueError(f"`cw_const` must be above 0 and finite, got {self.cw_const}")
 
     def options(self, name: str) -> dict[str, Any]:
         """Settings of an attack, as `filterscope.attacks.attack` takes them.
