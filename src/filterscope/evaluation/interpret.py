@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from filterscope.attacks import fgsm
+from filterscope.core.answers import class_probabilities
 from filterscope.data.decode import EXTENSIONS, open_mask, open_rgb
 from filterscope.data.image_files import image_files
 from filterscope.data.labels import label_images
@@ -241,8 +242,8 @@ class _Reader:
         return tuple(self._score(logits, label) for label in order.tolist())
 
     def _score(self, logits: Tensor, label: int) -> Score:
-        probability = float(logits.double().softmax(0)[label])
-        return Score(label, self.network.classes[label], float(logits[label]), probability)
+        shares = class_probabilities(logits[None].double(), self.network.task_loss)[0]
+        return Score(label, self.network.classes[label], float(logits[label]), float(shares[label]))
 
     def _best(self, interpreter: LinearInterpreter, count: int) -> list[int]:
         order = torch.argsort(interpreter.output[0], descending=True, stable=True)

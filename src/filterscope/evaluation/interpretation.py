@@ -21,7 +21,8 @@ class Score:
         label: Position of the logit.
         name: Of the class.
         logit: The score.
-        probability: By softmax over all logits.
+        probability: By softmax over all logits; of a run that was trained with a logistic loss
+            over several, each label's own.
     """
 
     label: int

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from filterscope.core.answers import class_probabilities
 from filterscope.evaluation.explain import filter_owners
 from filterscope.evaluation.interpret_settings import InterpretSettings
 from filterscope.explorer.boxes import pack_boxes
@@ -22,7 +23,7 @@ TOP_FILTERS = 12
 def open_labels(reading: Reading) -> bytes:
     """The picture as the network sees it, and the labels with the best scores."""
     logits = reading.interpreter.output[0]
-    shares = logits.double().softmax(0)
+    shares = class_probabilities(logits[None].double(), reading.subject.task_loss)[0]
     order = torch.argsort(logits, descending=True, stable=True)[:TOP_LABELS].tolist()
     scores = [
         {**_named(reading, k), "score": float(logits[k]), "probability": float(shares[k])}

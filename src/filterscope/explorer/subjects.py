@@ -13,6 +13,7 @@ from filterscope.explorer.settings import Limits
 from filterscope.explorer.uploads import shrunk_pixels
 
 if TYPE_CHECKING:
+    from filterscope.core.answers import TaskLoss
     from filterscope.models.image_networks import ImageNetwork
     from filterscope.runs import Network, Run
 
@@ -32,6 +33,7 @@ class Subject:
         finish: Turns the network's output and those pixels into RGB uint8; None for classifiers.
         classes: Class names; empty for networks that give a picture.
         run: The run that a classifier comes from; None for others.
+        task_loss: What a classifier's scores were trained with.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Subject:
     finish: Callable[[Tensor, Tensor], Tensor] | None = None
     classes: tuple[str, ...] = ()
     run: Run | None = None
+    task_loss: TaskLoss = "softmax"
 
     def to_dict(self) -> dict[str, object]:
         """What the page is told."""
@@ -85,6 +88,7 @@ def classifier_subject(network: Network, run: Run | None = None) -> Subject:
         prepare=prepare,
         classes=network.classes,
         run=run,
+        task_loss=network.task_loss,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from filterscope.core.answers import class_rows
+from filterscope.core.answers import TaskLoss, class_rows
 from filterscope.data import Transform
 from filterscope.data.labels import imagenet_classes, read_classes
 from filterscope.runs.load import load_run
@@ -32,6 +32,8 @@ class Network:
         classes: Class names in the order of the logits.
         transform: Turns an image (file or PIL) into the network's input.
         source: Where its weights come from, in words.
+        task_loss: What the scores were trained with, which decides what probability they stand
+            for, see `filterscope.core.answers.class_probabilities`; of an architecture "softmax".
     """
 
     name: str
@@ -39,6 +41,7 @@ class Network:
     classes: tuple[str, ...]
     transform: Transform
     source: str
+    task_loss: TaskLoss = "softmax"
 
 
 def load_network(
@@ -154,6 +157,8 @@ def _network_of_run(path: str | Path, names: tuple[str, ...] | None) -> Network:
         classes=names or run.classes,
         transform=run.transform,
         source=f"run {run.path}",
+        # the pair of a single logit is read by softmax, which gives the logistic's probability
+        task_loss="softmax" if run.described.get("num_logits") == 1 else run.task_loss,
     )
 
 
