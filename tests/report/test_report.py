@@ -14,6 +14,7 @@ from filterscope.core.files import write_json
 from filterscope.data import Transform
 from filterscope.report import compare_runs, write_report
 from filterscope.report.matrices import contributions_figure, filter_order
+from filterscope.report.page import _findings
 from filterscope.report.theme import LIGHT
 from filterscope.runs import Run, RunFolder
 from filterscope.training import TrainSettings
@@ -136,6 +137,15 @@ def test_the_console_table_shows_levels_counts_and_differences(runs: list[Run]) 
     assert "0.7000 above [0.25, 0.25]" in compare_runs([dense]).console_table()
     assert "+0.0400 (3 of 3 seeds)" in table
     assert "-1.00 points (3 of 3 seeds)" in table
+
+
+def test_each_side_stands_beside_its_own_chance_level(runs: list[Run]) -> None:
+    evaluation = runs[-1].evaluation or {}
+    other = {**evaluation, "metrics": evaluation["metrics"] | {"mis_floor": 0.0347}}
+    comparison = compare_runs([runs[2], replace(runs[-1], evaluation=other)])
+    assert "floor 0.0100 / 0.0347, bound 0.5600" in comparison.console_table()
+    said = _findings(comparison)[0]
+    assert "MIS 0.1700 (chance 0.0347) against 0.1200 (chance 0.0100), at most 0.5600" in said
 
 
 def test_different_test_sets_are_warned_about(runs: list[Run], tmp_path: Path) -> None:

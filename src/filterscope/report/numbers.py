@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from filterscope.core.text_tables import aligned
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from filterscope.report.comparison import Comparison, Difference, Side
 
 SUMMARY = "Summary"
@@ -219,8 +221,8 @@ def density_interval(side: Side) -> str:
 def text_table(comparison: Comparison) -> str:
     """The numbers that matter most, one row a side, for the console."""
     first = comparison.sides[0]
-    chance, bound = first.mean("mis_floor") or 0.0, first.mean("mis_bound") or 0.0
-    head = ["", "accuracy", f"MIS (floor {chance:.4f}, bound {bound:.4f})", "density"]
+    floor, bound = (_levels(comparison.sides, key) for key in ("mis_floor", "mis_bound"))
+    head = ["", "accuracy", f"MIS (floor {floor}, bound {bound})", "density"]
     rows = [head]
     for side in comparison.sides:
         settings = (side.runs[0].evaluation or {}).get("settings", {})
@@ -241,6 +243,12 @@ def text_table(comparison: Comparison) -> str:
         rows.append([f"{side.label} - {first.label}", *cells, ""])
     warnings = [f"warning: {warning}" for warning in comparison.warnings]
     return "\n".join([*aligned(rows), *_part_lines(comparison), *warnings])
+
+
+def _levels(sides: Sequence[Side], key: str) -> str:
+    """A level of every side in their order, once where all have the same."""
+    shown = [f"{side.mean(key) or 0.0:.4f}" for side in sides]
+    return shown[0] if len(set(shown)) == 1 else " / ".join(shown)
 
 
 def _part_lines(comparison: Comparison) -> list[str]:

@@ -136,9 +136,10 @@ def _findings(comparison: Comparison) -> list[str]:
             seeds = f" in {same} of {len(mis.each)} seeds"
         found.append(
             f"The filters of {side.label} are {verb} class-specific than those of "
-            f"{baseline.label}{seeds}: MIS {side.mean('mis'):.4f} against "
-            f"{baseline.mean('mis'):.4f} (chance {side.mean('mis_floor'):.4f}, at most "
-            f"{side.mean('mis_bound'):.4f}), with {100 * accuracy.mean:+.2f} points of accuracy."
+            f"{baseline.label}{seeds}: MIS {side.mean('mis'):.4f} (chance "
+            f"{side.mean('mis_floor'):.4f}) against {baseline.mean('mis'):.4f} (chance "
+            f"{baseline.mean('mis_floor'):.4f}), at most {side.mean('mis_bound'):.4f}, with "
+            f"{100 * accuracy.mean:+.2f} points of accuracy."
         )
     for side in comparison.sides:
         agreement, gap = side.mean("overlap_argmax"), side.mean("gap")
