@@ -106,6 +106,12 @@ export function drawVotes(picture, order) {
 
 const parse = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
+/** A share as two digits of per cent; whole numbers where it is more than all. */
+export function percentText(share) {
+  const percent = 100 * share;
+  return `${percent >= 99.5 ? Math.round(percent) : percent.toPrecision(2)} %`;
+}
+
 /** A number in few characters, with its sign. */
 export function signedText(value) {
   if (value === 0) return "0";

@@ -16,8 +16,8 @@ export class LabelsView {
     this.panes = {
       input: make("input", "Input", "as the network sees it", { probes: true }),
       row: make("row", "Row", "weight of each pixel for the label", { isFilter: true }),
-      discussion: make("discussion", "Discussion", "pixels sum to the label's score", { isFilter: true }),
-      votes: make("votes", "Votes", "which label each pixel speaks for most", {}),
+      discussion: make("discussion", "Discussion", "sums to the label's score", { isFilter: true }),
+      votes: make("votes", "Votes", "the label it speaks for most", {}),
     };
     this.usualLens = 1;
   }
@@ -63,7 +63,7 @@ export class LabelsView {
     this.label = answer;
     this.drawBase();
     const { header } = answer, parts = this.side.querySelector("[data-list=parts]");
-    const share = header.residual_share === null ? "" : `, constants ${(100 * header.residual_share).toFixed(0)} % of it`;
+    const share = header.residual_share === null ? "" : `; constants ${(100 * header.residual_share).toFixed(0)} % of |F x₀| + |r|`;
     this.side.querySelector("[data-says=parts]").textContent = `${header.label.name}: score ${signedText(header.score)}${share}`;
     bars(parts, [{ name: "the image, F x₀", value: header.image_part }, ...header.layers.map(({ name, value }) => ({ name: name || "the network", value }))]);
     this.#press(header.label.label);
@@ -100,7 +100,7 @@ export class LabelsView {
       return made;
     });
     this.side.replaceChildren(...sections);
-    this.side.querySelector("[data-says=scores]").textContent = "choose the label that is looked at";
+    this.side.querySelector("[data-says=scores]").textContent = "bars: scores; numbers: probabilities. Choose the label that is looked at";
     this.side.querySelector("[data-says=effects]").textContent = "what this pixel paints: its part in each score, for a value of one";
     this.side.querySelector("[data-says=votes]").textContent = "being computed";
     const most = Math.max(...this.header.scores.map((one) => Math.abs(one.score)));

@@ -1,5 +1,5 @@
 // Networks that give a picture: input, output, row and column.
-import { drawColours, drawSigned, drawnNumbers, numbersAt, signedText } from "./colours.js";
+import { drawColours, drawSigned, drawnNumbers, numbersAt, percentText, signedText } from "./colours.js";
 import { Pane } from "./pane.js";
 
 const text = (place, said) => `row ${place.row}, column ${place.column}\n${said}`;
@@ -22,7 +22,7 @@ export class PicturesView {
     Object.assign(this, { header, pictures, filters: null });
     const { input, output } = pictures;
     this.sizes = { input: [input.rows, input.columns], output: [output.rows, output.columns] };
-    this.panes.output.say(`|r| is ${(100 * header.residual_share).toPrecision(2)} % of |y|`);
+    this.panes.output.say(`|r| is ${percentText(header.residual_share)} of |y|`);
     for (const name of ["row", "column"]) this.panes[name].clear();
     this.usualLens = output.columns > input.columns ? 4 : 1;
   }
