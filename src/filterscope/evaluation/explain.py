@@ -145,7 +145,7 @@ def _removals(run: Run, predicted: int, best: Sequence[int], num_filters: int) -
     arrays = run.arrays or {}
     named = torch.zeros(num_filters, dtype=torch.bool)
     named[list(best)] = True
-    removals = {"the filters above": named}
+    removals = {"the filters shown": named}
     if run.gate is not None:
         opened = functional.gate_filters(run.gate.matrix.detach().cpu(), [predicted])
         removals[f"the gate's filters of {name}"] = opened

@@ -50,13 +50,14 @@ def schedule_notes(settings: TrainSettings) -> list[str]:
 
     Examples:
         >>> schedule_notes(TrainSettings(method="gated", warmup=10, epochs=5))
-        ['no epoch trains the gate: warmup 10, period 3, epochs 5']
+        ['no epoch trains the gate: warmup 10, period 3, epochs 5; lower warmup or train longer']
     """
     if not settings.has_gate or gated_epoch_count(settings):
         return []
+    period = f"period {settings.period}, " if settings.scheme == "alternate" else ""
     return [
-        f"no epoch trains the gate: warmup {settings.warmup}, period {settings.period}, epochs "
-        f"{settings.epochs}"
+        f"no epoch trains the gate: warmup {settings.warmup}, {period}epochs {settings.epochs}; "
+        "lower warmup or train longer"
     ]
 
 
