@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,3 +93,17 @@ def test_other_threads_leave_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_a_note_that_every_figure_repeats_is_printed_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def verb(_words: list[str]) -> None:
+        for text in ("a letter is missing", "another", "a letter is missing"):
+            warnings.warn_explicit(text, UserWarning, "page.py", 1, module="filterscope.report")
+
+    monkeypatch.delenv("FILTERSCOPE_TRACEBACK", raising=False)
+    found = SimpleNamespace(import_module=lambda _: SimpleNamespace(run=verb))
+    monkeypatch.setattr(running, "importlib", found)
+    assert running.run_verb("list", [], ["list"]) == 0
+    assert capsys.readouterr().err == "note: a letter is missing\nnote: another\n"

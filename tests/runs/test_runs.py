@@ -114,3 +114,9 @@ def test_own_architectures_need_an_instance(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="an instance of it"):
         filterscope.from_pretrained(tmp_path / "net")
     assert filterscope.from_pretrained(tmp_path / "net", own).gate.num_filters == 4
+
+
+def test_a_run_below_a_file_is_refused_by_the_files_name(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").touch()
+    with pytest.raises(NotADirectoryError, match=r"photo\.png is a file; .*run wants a folder"):
+        RunFolder(tmp_path / "photo.png" / "run").check_free()

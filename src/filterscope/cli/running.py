@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,7 +35,7 @@ def run_verb(verb: str, words: list[str], verbs: list[str]) -> int:
         if "FILTERSCOPE_TRACEBACK" not in os.environ:
             warnings.simplefilter("ignore")
             warnings.filterwarnings("always", module="filterscope")
-            warnings.showwarning = _note
+            warnings.showwarning = _notes()
         try:
             with terminated_in_order():
                 code: int | None = importlib.import_module(verb_module(verb)).run(words)
@@ -79,9 +79,16 @@ def terminated_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _note(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning of ours as a line."""
-    print(f"note: {message}", file=sys.stderr)
+def _notes() -> Callable[..., None]:
+    """A function that prints a warning of ours as a line, each text once."""
+    told: set[str] = set()
+
+    def note(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in told:  # each figure misses the same letters of a class's name
+            told.add(str(message))
+            print(f"note: {message}", file=sys.stderr)
+
+    return note
 
 
 def _alone(verb: str) -> int:

@@ -11,7 +11,13 @@ from typing import Any
 
 import yaml
 
-from filterscope.core.files import is_leftover, read_json, remove_leftovers, write_text
+from filterscope.core.files import (
+    is_leftover,
+    read_json,
+    refuse_unwritable,
+    remove_leftovers,
+    write_text,
+)
 from filterscope.core.yaml_files import read_yaml
 from filterscope.runs.array_file import ArrayFile
 
@@ -160,6 +166,7 @@ class RunFolder:
         Raises:
             FileExistsError: The folder holds a run and `overwrite` is off, or it holds files that
                 are no run's.
+            OSError: The folder could not be made or written to.
         """
         if self.path.exists() and not self.path.is_dir():
             raise FileExistsError(f"{self.path} is a file; name a folder for the run")
@@ -172,6 +179,7 @@ class RunFolder:
                 f"{self.path} holds a run; continue it with --resume, replace it with --overwrite, "
                 "or name another folder"
             )
+        refuse_unwritable(self.path)
 
     def create(self, *, overwrite: bool = False) -> None:
         """Make the folder for a new run.
@@ -180,7 +188,7 @@ class RunFolder:
             overwrite: Delete an earlier run's files in it; files that no run writes stay.
 
         Raises:
-            FileExistsError: As `check_free`.
+            FileExistsError, OSError: As `check_free`.
         """
         self.check_free(overwrite=overwrite)
         # the settings go last: a folder with settings is a run's, whatever else is missing
