@@ -286,6 +286,20 @@ def test_the_view_is_saved_as_a_picture(open_page: Open, tmp_path: Path) -> None
         assert np.asarray(image.convert("L")).std() > 10
 
 
+def test_the_saved_picture_says_which_label_a_vote_is_for(open_page: Open, tmp_path: Path) -> None:
+    page = open_page("#network=resnet20&row=5&column=6")
+    expect(page.locator("[data-list=votes] li").first).to_be_visible()
+    expect(page.locator("[data-says=parts]")).to_contain_text("% of |F x₀| + |r|")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save PNG").click()
+    waiting.value.save_as(tmp_path / "saved.png")
+    with Image.open(tmp_path / "saved.png") as image:
+        under = np.asarray(image.convert("RGB"))[-68:, image.width // 2 :].reshape(-1, 3)
+    first = page.locator("[data-list=votes] .swatch").first
+    colour = first.evaluate("element => getComputedStyle(element).backgroundColor")
+    assert (under == [int(part) for part in re.findall(r"\d+", colour)]).all(1).sum() == 100
+
+
 def test_an_error_is_shown_and_the_page_goes_on(open_page: Open) -> None:
     page = open_page()
     page.locator("#network").select_option("raises")

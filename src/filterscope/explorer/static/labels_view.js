@@ -44,7 +44,8 @@ export class LabelsView {
     }
     if (this.votes) {
       const { winners } = this.votes.pictures, order = this.votes.header.counts.map((one) => one.label);
-      this.panes.votes.show(drawVotes(winners, order), { read: says((r, c) => this.nameOf(winners.at(0, r, c))) });
+      const { votes } = theme(), legend = this.votes.header.counts.slice(0, votes.length).map(({ name }, i) => ({ name, colour: votes[i] }));
+      this.panes.votes.show({ ...drawVotes(winners, order), legend }, { read: says((r, c) => this.nameOf(winners.at(0, r, c))) });
     }
   }
 
@@ -63,7 +64,7 @@ export class LabelsView {
     this.label = answer;
     this.drawBase();
     const { header } = answer, parts = this.side.querySelector("[data-list=parts]");
-    const share = header.residual_share === null ? "" : `; constants ${(100 * header.residual_share).toFixed(0)} % of |F x₀| + |r|`;
+    const share = header.residual_share === null ? "" : `; constants of ${header.layers.length} layers: ${(100 * header.residual_share).toFixed(0)} % of |F x₀| + |r|`;
     this.side.querySelector("[data-says=parts]").textContent = `${header.label.name}: score ${signedText(header.score)}${share}`;
     bars(parts, [{ name: "the image, F x₀", value: header.image_part }, ...header.layers.map(({ name, value }) => ({ name: name || "the network", value }))]);
     this.#press(header.label.label);

@@ -14,10 +14,10 @@ export function drawSheet(panes, { title, line, tone }) {
   canvas.width = GAP + across * (SIDE + GAP);
   canvas.height = TOP + down * (TEXT + high + SCALE) + GAP;
   const context = canvas.getContext("2d");
-  const write = (text, x, y, font) => {
+  const write = (text, x, y, font, most = canvas.width - x - GAP) => {
     context.fillStyle = ink;
     context.font = `${font} system-ui, sans-serif`;
-    context.fillText(text, x, y, canvas.width - x - GAP);
+    context.fillText(text, x, y, most);
   };
   context.fillStyle = css(colours.paper);
   context.fillRect(0, 0, canvas.width, canvas.height);
@@ -28,6 +28,12 @@ export function drawSheet(panes, { title, line, tone }) {
     write(pane.title, x, y + 20, "600 16px");
     const box = { x, y: y + TEXT, width: width(pane.drawing.picture), height: height(pane.drawing.picture) };
     paint(context, pane.drawing, pane.part, box, pane.marks);
+    (pane.drawing.legend ?? []).forEach(({ name, colour }, k) => {
+      const place = x + (k % 3) * (SIDE / 3), under = box.y + box.height + 4 + 18 * Math.floor(k / 3);
+      context.fillStyle = colour;
+      context.fillRect(place, under, 10, 10);
+      write(name, place + 15, under + 10, "13px", SIDE / 3 - 22);
+    });
     if (pane.drawing.scale !== null) {
       for (let k = 0; k < SIDE; k++) {
         const share = toned((2 * k) / (SIDE - 1) - 1, 1, tone), grey = 128 + 127 * share;
