@@ -220,6 +220,7 @@ def test_the_attacks_settings_are_told(found) -> None:
     shown = describe_detection({"run": found})
     assert "targets are random wrong classes, seed 0, epsilon 24/255, pgd 7 steps of 8/255" in shown
     assert "5 test images of a class" in shown
+    assert "cw" not in shown  # which was not asked for
 
 
 def test_masked_gradients_are_counted_over_all_parts(

@@ -129,10 +129,7 @@ def detection_notes(detection: Detection) -> list[str]:
         f"({settings['features']}), {settings['trees']} trees, {settings['repeats']} repeats; ± is "
         "the standard deviation over repeats; chance errs in 50 %",
         settings["sampling"],
-        f"{'targets are random wrong classes' if settings['targeted'] else 'untargeted'}, seed "
-        f"{settings['seed']}, epsilon {settings['epsilon']}, pgd {settings['pgd_steps']} steps of "
-        f"{settings['pgd_step_size']}, cw {settings['cw_searches']} descents of "
-        f"{settings['cw_steps']} steps; {settings['test_per_class']} test images of a class",
+        f"{_attack_settings(detection)}; {settings['test_per_class']} test images of a class",
     ]
     told += misclassified_note(detection)
     told += detection.notes
@@ -141,6 +138,20 @@ def detection_notes(detection: Detection) -> list[str]:
             told.append(f"{one.name} left {one.unchanged} images as they were: they are left out")
         told += [f"{one.name}: {note}" for note in one.notes]
     return told
+
+
+def _attack_settings(detection: Detection) -> str:
+    """What the attacks were given, of those that were made."""
+    settings, names = detection.settings, {one.name for one in detection.attacks}
+    told = ["targets are random wrong classes" if settings["targeted"] else "untargeted"]
+    told.append(f"seed {settings['seed']}")
+    if names & {"fgsm", "pgd"}:
+        told.append(f"epsilon {settings['epsilon']}")
+    if "pgd" in names:
+        told.append(f"pgd {settings['pgd_steps']} steps of {settings['pgd_step_size']}")
+    if "cw" in names:
+        told.append(f"cw {settings['cw_searches']} descents of {settings['cw_steps']} steps")
+    return ", ".join(told)
 
 
 def misclassified_note(detection: Detection) -> list[str]:
