@@ -49,6 +49,18 @@ def test_a_filter_of_zeros_correlates_with_itself_alone() -> None:
     assert correlation[3].tolist() == correlation[:, 3].tolist() == [0, 0, 0, 1, 0]
 
 
+@pytest.mark.parametrize("length", [5e-324, 1e-200, 1e200])
+def test_filters_whose_squares_vanish_or_overflow_have_cosines(length: float) -> None:
+    weights = torch.tensor([[1, 1], [1, 0], [0, 0]], dtype=torch.float64) * length
+    expected = [[1, 0.5**0.5, 0], [0.5**0.5, 1, 0], [0, 0, 1]]
+    assert filter_correlation(weights).numpy() == pytest.approx(np.array(expected))
+
+
+def test_a_threshold_of_nan_is_refused() -> None:
+    with pytest.raises(ValueError, match="`threshold` holds NaN"):
+        redundancy(torch.eye(3), torch.tensor([0.1, math.nan]))
+
+
 def test_correlation_stays_within_one_and_is_exactly_one_on_the_diagonal() -> None:
     base = normal(1, 999, seed=3)
     correlation = filter_correlation(torch.cat([base, 3.3 * base, -0.7 * base, base / 7]))

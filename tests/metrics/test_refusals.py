@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from filterscope.metrics import ClassMeanFeatures
+from filterscope.metrics import ClassMeanFeatures, functional
 from filterscope.metrics.functional import (
     class_mean_features,
     gate_mi_overlap,
@@ -68,3 +68,29 @@ def test_bfloat16_features_are_taken() -> None:
     features, labels = torch.rand(40, 2).bfloat16(), torch.arange(40) % 2
     expected = mutual_information_matrix(features.double(), labels)
     assert torch.equal(mutual_information_matrix(features, labels), expected)
+
+
+@pytest.mark.parametrize("length", [1e-200, 1e200])
+def test_extreme_features_have_the_cosines_of_ordinary_ones(length: float) -> None:
+    features = torch.tensor([[1.0, 0.0], [1.0, 2.0]], dtype=torch.float64)
+    labels, gate = torch.tensor([0, 1]), torch.eye(2)
+    wanted = functional.gate_similarity(features, labels, labels, gate)
+    found = functional.gate_similarity(features * length, labels, labels, gate)
+    torch.testing.assert_close(found.tp, wanted.tp)
+    agreed = functional.gate_agreement(features * length, gate)
+    assert agreed.cosine == pytest.approx(functional.gate_agreement(features, gate).cosine)
+    assert agreed.cosine_chance == pytest.approx(
+        functional.gate_agreement(features, gate).cosine_chance
+    )
+
+
+def test_maps_beyond_single_precision_are_refused() -> None:
+    maps = torch.full((2, 4, 4), 1e300, dtype=torch.float64)
+    masks, labels = torch.ones(2, 4, 4, dtype=torch.bool), torch.tensor([0, 1])
+    for call in (
+        lambda: functional.map_localization(maps, masks, labels, 2),
+        lambda: functional.activation_thresholds(maps[:, None]),
+        lambda: functional.activation_localization(maps[:, None], masks, labels, 2),
+    ):
+        with pytest.raises(ValueError, match="beyond single precision"):
+            call()

@@ -22,6 +22,14 @@ def check_maps(maps: Tensor, dimensions: int, shape: str, *, binary: bool = Fals
         raise ValueError("`maps` holds non-finite values")
 
 
+def single_precision(maps: Tensor) -> Tensor:
+    """Maps as float32 on the CPU; refuse those that are too large for it."""
+    values = maps.detach().cpu().float()
+    if maps.dtype == torch.float64 and not bool(torch.isfinite(values).all()):
+        raise ValueError("`maps` holds values beyond single precision, in which they are compared")
+    return values
+
+
 def check_masks(
     masks: Tensor,
     labels: Tensor,

@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from filterscope.metrics.functional._checks import check_matrix
+from filterscope.metrics.functional._rows import scaled_rows
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def _cosines(values: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
     An order keeps the norms, and puts each entry beside each other one equally often: the mean of
     the inner product is the product of the sums, divided by K.
     """
+    values, gate = scaled_rows(values), scaled_rows(gate)
     norms = values.norm(dim=1) * gate.norm(dim=1)
     cosines = ((values * gate).sum(1) / norms).clamp(-1, 1)
     return cosines, values.sum(1) * gate.sum(1) / gate.shape[1] / norms

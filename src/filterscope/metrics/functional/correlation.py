@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from filterscope.metrics.functional._rows import scaled_rows
+
 Variant = Literal["all", "off_diagonal", "absolute"]
 
 
@@ -36,6 +38,7 @@ def filter_correlation(weights: Tensor) -> Tensor:
     flat = weights.detach().double().flatten(1)
     if not bool(torch.isfinite(flat).all()):
         raise ValueError("`weights` holds non-finite values")
+    flat = scaled_rows(flat)
     norms = flat.norm(dim=1, keepdim=True)
     unit = flat / torch.where(norms > 0, norms, 1.0)
     correlation = (unit @ unit.T).clamp(-1, 1) + 0.0  # no negative zeros
@@ -55,7 +58,7 @@ def redundancy(correlation: Tensor, threshold: float | Tensor, variant: Variant 
         A scalar, or one value a threshold, float64.
 
     Raises:
-        ValueError: No finite square matrix, no pairs, or an unknown variant.
+        ValueError: No finite square matrix, no pairs, a threshold of NaN, or an unknown variant.
 
     Source: Liang et al., ECCV 2020, section 4.3 and figure 8.
 
@@ -76,6 +79,8 @@ def redundancy(correlation: Tensor, threshold: float | Tensor, variant: Variant 
     if not len(flat):
         raise ValueError("`correlation` is of a single filter, which has no pairs")
     thresholds = torch.as_tensor(threshold, dtype=torch.float64, device=values.device)
+    if bool(thresholds.isnan().any()):
+        raise ValueError("`threshold` holds NaN")
     above = len(flat) - torch.searchsorted(flat.sort().values, thresholds.reshape(-1))
     return (above.double() / len(flat)).reshape(thresholds.shape)
 

@@ -10,7 +10,11 @@ from torch import Tensor
 
 from filterscope.metrics.functional._interpretability import count_hits
 from filterscope.metrics.functional._landmarks import check_centres
-from filterscope.metrics.functional._localization_checks import check_maps, checked_rank
+from filterscope.metrics.functional._localization_checks import (
+    check_maps,
+    checked_rank,
+    single_precision,
+)
 
 SHARE = 0.005  # of the activations of a filter that count, as in the paper
 SUCCESS = 0.2  # IoU, as in the paper
@@ -116,7 +120,7 @@ def part_interpretability(
         (1.0, 0.25)
     """
     _check(maps, masks, centres, radius)
-    values = maps.detach().cpu().float()
+    values = single_precision(maps)
     thresholds = _thresholds(values, share)
     valid = values.flatten(2) > thresholds[:, None]
     num_images = masks.flatten(2).any(dim=2).cpu().sum(dim=0)

@@ -13,6 +13,7 @@ from filterscope.metrics.functional._localization_checks import (
     check_maps,
     check_masks,
     checked_rank,
+    single_precision,
 )
 from filterscope.metrics.functional.localization_result import (
     ImageLocalization,
@@ -88,7 +89,7 @@ def activation_thresholds(maps: Tensor, share: float = 0.3) -> Tensor:
     thresholds = torch.empty(filters, dtype=torch.float32)
     for start in range(0, filters, _FILTERS_AT_ONCE):
         part = slice(start, start + _FILTERS_AT_ONCE)
-        values = maps[:, part].detach().cpu().float()
+        values = single_precision(maps[:, part])
         columns = values.transpose(0, 1).flatten(1).numpy()
         place = columns.shape[1] - rank
         thresholds[part] = torch.from_numpy(np.partition(columns, place, axis=1)[:, place])
@@ -138,7 +139,7 @@ def activation_localization(
     """
     check_maps(maps, 4, "(N, K, h, w)")
     check_masks(masks, labels, num_classes, len(maps))
-    maps = maps.detach().cpu().float()
+    maps = single_precision(maps)
     thresholds = activation_thresholds(maps, share)
     objects = masks.cpu()
     area, inside = (counts.double() for counts in pixel_counts(maps, thresholds, objects))
@@ -192,7 +193,7 @@ def map_sums(
     """Sum a batch for `map_localization`, whose arguments these are; K = 1, on CPU."""
     check_maps(maps, 3, "(N, H, W)")
     check_masks(masks, labels, num_classes, len(maps), maps.shape[1:])
-    values, objects = maps.detach().cpu().float(), masks.cpu()
+    values, objects = single_precision(maps), masks.cpu()
     flat = values.flatten(1)
     place = flat.shape[1] - checked_rank(share, flat.shape[1])
     thresholds = np.partition(flat.numpy(), place, axis=1)[:, place]

@@ -9,6 +9,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from torch import Tensor
 
 from filterscope.metrics.functional._checks import check_classes, check_matrix
+from filterscope.metrics.functional._rows import scaled_rows
 from filterscope.metrics.functional.class_means import class_sums
 
 
@@ -119,6 +120,7 @@ def similarity_of_sums(sums: Tensor, counts: Tensor, gate: Tensor) -> GateSimila
 
 def _cosines(left: Tensor, right: Tensor) -> Tensor:
     """Cosines of all rows with all rows; a row of zeros has none, 0 / 0 gives NaN."""
+    left, right = scaled_rows(left), scaled_rows(right)
     unit_left = left / left.norm(dim=1, keepdim=True)
     unit_right = right / right.norm(dim=1, keepdim=True)
     cosines: Tensor = unit_left @ unit_right.T
