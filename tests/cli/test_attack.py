@@ -99,17 +99,12 @@ def test_bad_input_ends_in_one_line(
     assert expected in lines[-1]
 
 
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["--attacks", "fgsm", "runs/a"], "put run before --attacks"),
-        (["--attacks=[fgsm]"], "are required: run\n"),
-        ([], "are required: run\n"),
-    ],
-)
+@pytest.mark.parametrize("words", [["--attacks", "fgsm", "runs/a"], ["--attacks=[fgsm]"], []])
 def test_a_run_behind_a_list_is_told_where_to_stand(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["attack", *words])
-    assert told in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "required" in told and "run" in told
+    assert ("put run before --attacks" in told) == ("runs/a" in words)

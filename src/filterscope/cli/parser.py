@@ -88,8 +88,8 @@ class Parser(jsonargparse.ArgumentParser):
         if unknown:
             name = unknown[1].split("=")[0]
             message = str(unknown_name("argument", name, self._flags(), f"{self.prog} --help"))
-        missing = re.search(r"arguments are required: (\w+)", message)
-        if missing and self.filled:
+        missing = re.search(r"(?:are required: |Option ')(\w+)", message)
+        if missing and "required" in message and self.filled:
             message += "; a list takes all words up to the next flag: "
             message += f"put {missing[1]} before {self.filled[-1]}"
         refused = refused_value(message)
