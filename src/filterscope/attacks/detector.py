@@ -11,6 +11,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor
 
+from filterscope.core.brief import Brief
+
 TREES = 100
 """Trees of a forest; the paper does not print their number."""
 
@@ -82,8 +84,8 @@ class Detector:
         return self.scores(features) > 0.5
 
 
-@dataclass(frozen=True)
-class Pairs:
+@dataclass(frozen=True, repr=False)
+class Pairs(Brief):
     """Images as they are and as an attack left them, in features.
 
     Attributes:
@@ -108,8 +110,8 @@ class Pairs:
         return Pairs(self.clean[places], self.adversarial[places])
 
 
-@dataclass(frozen=True)
-class Draw:
+@dataclass(frozen=True, repr=False)
+class Draw(Brief):
     """Which pairs a detector is trained and tested on, in one repeat.
 
     Attributes:
@@ -121,8 +123,8 @@ class Draw:
     test: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class DetectionError:
+@dataclass(frozen=True, eq=False, repr=False)
+class DetectionError(Brief):
     """How often a detector errs.
 
     Attributes:

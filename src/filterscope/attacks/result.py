@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 
-@dataclass(frozen=True)
-class Attacked:
+
+@dataclass(frozen=True, repr=False)
+class Attacked(Brief):
     """Images after an attack, and what it reached and cost.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from filterscope.core.brief import Brief
 from filterscope.core.files import atomic_write, read_json, write_json, write_text
 from filterscope.core.names import unknown_name
 from filterscope.data.landmarks import LANDMARKS_FILE
@@ -40,8 +41,8 @@ _HEADER = ("image", "width", "height", "part", "x", "y")
 Row = tuple[str, int, int, str, float, float]
 
 
-@dataclass(frozen=True)
-class PartPreparationReport:
+@dataclass(frozen=True, repr=False)
+class PartPreparationReport(Brief):
     """What `prepare_parts` made.
 
     Attributes:

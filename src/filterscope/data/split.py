@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.data.augmentation import Augmentation
 from filterscope.data.transform import Transform
 
@@ -70,8 +71,8 @@ class Masks:
         )
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, repr=False)
+class Split(Brief):
     """The training or the test images of a data set.
 
     Args:
@@ -165,8 +166,8 @@ class Split:
         return torch.bincount(self.labels, minlength=num_classes)
 
 
-@dataclass(frozen=True)
-class ImageDataset:
+@dataclass(frozen=True, repr=False)
+class ImageDataset(Brief):
     """A data set, ready for training and testing.
 
     Attributes:

@@ -13,6 +13,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from filterscope.core.brief import Brief
 from filterscope.core.files import read_json, write_json, write_text
 from filterscope.data.masked import CLASSES_FILE
 from filterscope.data.voc_crops import (
@@ -38,8 +39,8 @@ SPLITS = ("train", "val")
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class PreparationReport:
+@dataclass(frozen=True, repr=False)
+class PreparationReport(Brief):
     """What `prepare_voc_animals` made.
 
     Attributes:

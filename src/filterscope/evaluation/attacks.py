@@ -13,6 +13,7 @@ from torch import Tensor
 
 from filterscope.attacks import Attacked, attack, random_targets
 from filterscope.attacks.presets import check_attack
+from filterscope.core.brief import Brief
 from filterscope.data import ImageDataset
 from filterscope.evaluation.attack_images import (
     answers,
@@ -32,8 +33,8 @@ SCHEMA = 1
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, repr=False)
+class Outcome(Brief):
     """What one attack reached.
 
     Attributes:
@@ -67,8 +68,8 @@ class Outcome:
         return self.successes / self.attempted if self.attempted else float("nan")
 
 
-@dataclass(frozen=True, eq=False)
-class AttackResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class AttackResult(Brief):
     """What attacks do to a run.
 
     Attributes:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from filterscope.attacks import DetectionError
+from filterscope.core.brief import Brief
 from filterscope.evaluation.stored import read_result, write_result
 from filterscope.runs.folder import RunFolder
 
@@ -25,8 +26,8 @@ COSINES = (
 _FIELDS = tuple(field.name for field in fields(DetectionError))
 
 
-@dataclass(frozen=True, eq=False)
-class AttackDetection:
+@dataclass(frozen=True, eq=False, repr=False)
+class AttackDetection(Brief):
     """How well one attack's samples are detected.
 
     Attributes:
@@ -52,8 +53,8 @@ class AttackDetection:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Detection:
+@dataclass(frozen=True, eq=False, repr=False)
+class Detection(Brief):
     """How well adversarial samples of a run are detected by the features of its convolutions.
 
     Attributes:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from filterscope.core.brief import Brief
+
 COLUMNS = (
     "image",
     "prediction",
@@ -83,8 +85,8 @@ class Pictures:
     cam: np.ndarray | None
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(Brief):
     """A run's answer about an image.
 
     Attributes:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.linear import Contributions, PixelVotes, ResidualShares
 from filterscope.linear.votes import ShareInside
 
@@ -85,8 +86,8 @@ class Reading:
         return float(self.votes.shares[self.votes.labels == label])
 
 
-@dataclass(frozen=True, eq=False)
-class Interpretation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Interpretation(Brief):
     """An image, read as it is and, if asked for, after an attack.
 
     Attributes:

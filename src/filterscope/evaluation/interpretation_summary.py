@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from filterscope.core.brief import Brief
 from filterscope.evaluation.interpretation import Interpretation
 from filterscope.linear import ContributionHistogram, ResidualShares, contribution_histogram
 
@@ -82,8 +83,8 @@ class StateSummary:
     is_preview: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Summary:
+@dataclass(frozen=True, eq=False, repr=False)
+class Summary(Brief):
     """A set of interpreted images.
 
     Attributes:

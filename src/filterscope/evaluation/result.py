@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from filterscope.core.brief import Brief
 from filterscope.core.files import atomic_write, write_json
 from filterscope.runs.folder import RunFolder
 
 SCHEMA = 7
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Brief):
     """Every number about a run, with the settings that it was measured with.
 
     Attributes:

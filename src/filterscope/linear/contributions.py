@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.linear.errors import ConservationError
 
 _TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 
-@dataclass(frozen=True)
-class Contributions:
+@dataclass(frozen=True, repr=False)
+class Contributions(Brief):
     """The parts of one output: y_l = F_l x0 + sum_k kappa_k.
 
     Attributes:

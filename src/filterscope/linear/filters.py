@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.core.names import unknown_name
 from filterscope.linear.program import Program
 
 
-@dataclass(frozen=True)
-class FilterContributions:
+@dataclass(frozen=True, repr=False)
+class FilterContributions(Brief):
     """The parts of one output that pass through a layer, y_l = sum_k values_k + rest.
 
     Attributes:

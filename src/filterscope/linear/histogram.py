@@ -9,13 +9,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.linear.contributions import Contributions
 
 Normalize = Literal["score", "abs"] | None
 
 
-@dataclass(frozen=True)
-class ContributionHistogram:
+@dataclass(frozen=True, repr=False)
+class ContributionHistogram(Brief):
     """Contributions of the image and of each layer, image by image.
 
     Attributes:

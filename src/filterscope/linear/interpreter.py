@@ -112,6 +112,10 @@ class LinearInterpreter:
         self._layer_graph: LayerGraph | None = None
         self._versions = Versions(self._network)
 
+    def __repr__(self) -> str:
+        images, output = tuple(self.images.shape), tuple(self.output.shape)
+        return f"LinearInterpreter({type(self._model).__name__}, images {images}, output {output})"
+
     @cached_property
     def residual(self) -> Tensor:
         """The constant part r = y - F x0, in the shape of the output."""

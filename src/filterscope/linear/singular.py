@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.linear.checks import check_choice
 from filterscope.linear.lanczos import Triplets, largest_triplets
 from filterscope.linear.restriction import Restricted, Window
@@ -22,8 +23,8 @@ SvdMethod = Literal["lanczos", "block"]
 _BLOCK = 4
 
 
-@dataclass(frozen=True)
-class SingularTriplets:
+@dataclass(frozen=True, repr=False)
+class SingularTriplets(Brief):
     """The largest singular triplets of F, F v_k = s_k u_k, the largest first.
 
     Signs are such that the entry of each u_k that is largest by size is positive. Where singular

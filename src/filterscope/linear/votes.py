@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.linear.cut import BUDGET, check_budget
 from filterscope.linear.discussion import Discussion, check_classifier, checked_labels
 from filterscope.linear.interpreter import LinearInterpreter
@@ -48,8 +49,8 @@ class ShareInside:
     num_votes: int
 
 
-@dataclass(frozen=True, eq=False)
-class PixelVotes:
+@dataclass(frozen=True, eq=False, repr=False)
+class PixelVotes(Brief):
     """The label that each pixel votes for.
 
     Attributes:

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from filterscope.core.brief import Brief
 from filterscope.maps._capture import (
     Activation,
     Filters,
@@ -55,8 +56,8 @@ class FieldSettings:
         return gaussian_blur(maps, self.sigma, self.kernel_size)
 
 
-@dataclass(frozen=True)
-class OcclusionField:
+@dataclass(frozen=True, repr=False)
+class OcclusionField(Brief):
     """What the units of filters respond to.
 
     Attributes:

@@ -10,13 +10,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from filterscope.core.brief import Brief
 from filterscope.report.numbers import METRICS, Metric
 from filterscope.runs import Run
 from filterscope.runs.identity import settings_digest
 
 
-@dataclass(frozen=True)
-class Side:
+@dataclass(frozen=True, repr=False)
+class Side(Brief):
     """Runs that differ only in their seed.
 
     Attributes:
@@ -64,8 +65,8 @@ class Difference:
     each: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Brief):
     """Sides to be shown beside each other; the first is the baseline.
 
     Attributes:

@@ -57,6 +57,9 @@ class ArrayFile(Mapping[str, np.ndarray]):
     def __contains__(self, name: object) -> bool:  # the inherited one would read the array
         return name in self._names
 
+    def __repr__(self) -> str:
+        return f"ArrayFile({str(self.path)!r}, {len(self)} arrays)"
+
     @contextmanager
     def _opened(self) -> Iterator[Mapping[str, np.ndarray]]:
         try:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from filterscope.core.answers import TaskLoss
+from filterscope.core.brief import Brief
 from filterscope.core.pretrained import load_strictly, read_tensors
 from filterscope.data import ImageDataset, Transform, load_dataset
 from filterscope.gates import ClassGate, GatedClassifier
@@ -50,8 +51,8 @@ _DESCRIBED: dict[str, Kinds] = {
 _EVALUATED: dict[str, Kinds] = {"settings": dict, "metrics": dict}
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Brief):
     """A training run read from its folder.
 
     Attributes:

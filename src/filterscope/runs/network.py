@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from filterscope.core.answers import TaskLoss, class_rows
+from filterscope.core.brief import Brief
 from filterscope.data import Transform
 from filterscope.data.labels import imagenet_classes, read_classes
 from filterscope.runs.load import load_run
@@ -21,8 +22,8 @@ from filterscope.runs.weighted import Weighted, check_name, from_file, published
 _TRANSFORM_INPUT = ("inception_v3", "googlenet")
 
 
-@dataclass(frozen=True)
-class Network:
+@dataclass(frozen=True, repr=False)
+class Network(Brief):
     """A network that is ready to look at images.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from filterscope.core.brief import Brief
 from filterscope.core.pretrained import (
     NETWORK,
     SavedForm,
@@ -49,8 +50,8 @@ saved.model, saved.classes, saved.transform
 """
 
 
-@dataclass(frozen=True)
-class Pretrained:
+@dataclass(frozen=True, repr=False)
+class Pretrained(Brief):
     """A network from a folder, with what was saved beside its weights.
 
     Attributes:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filterscope.core.brief import Brief
 from filterscope.core.files import atomic_write, write_json, write_text
 from filterscope.core.text_tables import aligned
 from filterscope.report.theme import LIGHT, render
@@ -21,8 +22,8 @@ from filterscope.studies.verdict import RULE, Verdict
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
-class StudyResult:
+@dataclass(frozen=True, repr=False)
+class StudyResult(Brief):
     """What a study found, with everything needed to find it again.
 
     Attributes:

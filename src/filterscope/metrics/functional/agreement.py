@@ -9,12 +9,13 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.metrics.functional._checks import check_matrix
 from filterscope.metrics.functional._rows import scaled_rows
 
 
-@dataclass(frozen=True)
-class GateAgreement:
+@dataclass(frozen=True, repr=False)
+class GateAgreement(Brief):
     """Agreement of a gate with what filters contribute to the logit of each class.
 
     Every chance level is the exact mean over all orders of the filters.

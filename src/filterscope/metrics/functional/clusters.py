@@ -11,14 +11,15 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.metrics.functional._checks import check_matrix
 
 Floats = NDArray[np.float64]
 _PERMUTATIONS = 20  # of the chance level
 
 
-@dataclass(frozen=True)
-class ClusterCentres:
+@dataclass(frozen=True, repr=False)
+class ClusterCentres(Brief):
     """Centres of clusters of features, each matched to one gate row.
 
     Attributes:

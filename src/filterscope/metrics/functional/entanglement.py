@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from filterscope.core.brief import Brief
 from filterscope.core.gate_matrix import checked_density_bound, projected_gate
 from filterscope.metrics.functional._checks import check_classes, check_matrix
 
@@ -18,8 +19,8 @@ _BATCH = 16384
 _GROWTH = 0.9
 
 
-@dataclass(frozen=True)
-class Entanglement:
+@dataclass(frozen=True, repr=False)
+class Entanglement(Brief):
     """Cross entropies of a frozen network under gates fitted to it, means over samples in nats.
 
     All are upper bounds of the minima that the equations ask for: the problem is not convex.

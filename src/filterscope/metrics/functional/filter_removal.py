@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from filterscope.core.answers import class_scores
+from filterscope.core.brief import Brief
 from filterscope.core.contexts import evaluating
 from filterscope.metrics.functional._checks import check_class_list, check_classes, check_matrix
 
@@ -176,8 +177,8 @@ def _frozen(head: Callable[[Tensor], Tensor]) -> AbstractContextManager[Any]:
     return evaluating(head) if isinstance(head, nn.Module) else torch.no_grad()
 
 
-@dataclass(frozen=True)
-class RemovalEffect:
+@dataclass(frozen=True, repr=False)
+class RemovalEffect(Brief):
     """Recall of every class before and after filters were removed.
 
     A mean over no classes is NaN.

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.metrics.functional._checks import check_matrix
 
 
-@dataclass(frozen=True)
-class GateStatistics:
+@dataclass(frozen=True, repr=False)
+class GateStatistics(Brief):
     """How a gate divides the filters among the classes.
 
     Attributes:

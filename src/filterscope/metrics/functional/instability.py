@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.metrics.functional._instability import distance_deviations, peak_scatter
 from filterscope.metrics.functional._landmarks import (
     check_centres,
@@ -43,8 +44,8 @@ class InstabilityChance:
     random_distinct: float
 
 
-@dataclass(frozen=True)
-class Instability:
+@dataclass(frozen=True, repr=False)
+class Instability(Brief):
     """Location instability of the filters of a layer on one category. Tensors on CPU, float64.
 
     Attributes:
@@ -186,8 +187,8 @@ def instability_of_peaks(
     )
 
 
-@dataclass(frozen=True)
-class CategoryInstability:
+@dataclass(frozen=True, repr=False)
+class CategoryInstability(Brief):
     """Location instability of filters that serve several categories.
 
     Attributes:

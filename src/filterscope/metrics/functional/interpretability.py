@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.metrics.functional._interpretability import count_hits
 from filterscope.metrics.functional._landmarks import check_centres
 from filterscope.metrics.functional._localization_checks import (
@@ -39,8 +40,8 @@ class InterpretabilityChance:
     random_unit: float
 
 
-@dataclass(frozen=True)
-class Interpretability:
+@dataclass(frozen=True, repr=False)
+class Interpretability(Brief):
     """Part interpretability of the filters of a layer on one category. Tensors on CPU, float64.
 
     Attributes:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 
-@dataclass(frozen=True)
-class Localization:
+
+@dataclass(frozen=True, repr=False)
+class Localization(Brief):
     """How well each filter finds the objects of each class. All tensors are on CPU, float64.
 
     Attributes:
@@ -48,8 +50,8 @@ class Localization:
     success: float
 
 
-@dataclass(frozen=True)
-class ImageLocalization:
+@dataclass(frozen=True, repr=False)
+class ImageLocalization(Brief):
     """How well one map an image finds the object.
 
     Attributes:

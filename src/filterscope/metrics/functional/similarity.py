@@ -8,13 +8,14 @@ import torch
 from scipy.cluster.hierarchy import leaves_list, linkage
 from torch import Tensor
 
+from filterscope.core.brief import Brief
 from filterscope.metrics.functional._checks import check_classes, check_matrix
 from filterscope.metrics.functional._rows import scaled_rows
 from filterscope.metrics.functional.class_means import class_sums
 
 
-@dataclass(frozen=True)
-class GateSimilarity:
+@dataclass(frozen=True, repr=False)
+class GateSimilarity(Brief):
     """Cosines of mean features (rows: true class) with gate rows (columns).
 
     Attributes:
