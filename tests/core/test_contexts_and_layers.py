@@ -401,3 +401,21 @@ def test_pooling_refuses_what_is_no_map() -> None:
     for output, came in ((torch.rand(3), r"\(3,\)"), ((torch.rand(2, 3),), "tuple")):
         with pytest.raises(ValueError, match=f"it gives {came}"):
             pool_features(output)
+
+
+def test_instance_norms_get_gradients_that_lie_row_by_row() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.InstanceNorm2d(8, affine=True, track_running_stats=True),
+        nn.GELU(),
+        nn.Conv2d(8, 2, 3),
+    )
+    image = torch.rand(1, 3, 8, 7)
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        source = image.clone().requires_grad_()
+        with evaluating(model.to(memory_format=layout), grad=True):
+            found += torch.autograd.grad(model(source)[:, 1].square().sum(), source)
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
+    assert hooks(model) == 0

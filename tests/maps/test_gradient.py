@@ -188,3 +188,11 @@ def test_a_map_that_parameters_alone_make_has_no_gradient() -> None:
 
     with pytest.raises(ValueError, match="does not depend on the images"):
         grad_map(Table(), torch.rand(1, 3, 8, 8), "place")
+
+
+def test_instance_norms_in_a_network_channels_last() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.SiLU(), nn.Conv2d(4, 4, 3))
+    expected = grad_map(model, IMAGES[:1], "3")
+    model.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(grad_map(model, IMAGES[:1], "3"), expected, rtol=1e-4, atol=1e-5)

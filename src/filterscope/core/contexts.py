@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 
 @contextmanager
@@ -16,7 +17,8 @@ def evaluating(model: nn.Module, *, grad: bool = False) -> Iterator[nn.Module]:
 
     Args:
         model: The network to switch.
-        grad: Whether gradients are recorded inside. Off by default.
+        grad: Whether gradients are recorded inside, of instance norms with
+            `row_major_gradients`. Off by default.
 
     Yields:
         The same network.
@@ -24,11 +26,35 @@ def evaluating(model: nn.Module, *, grad: bool = False) -> Iterator[nn.Module]:
     flags = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.set_grad_enabled(grad):
+        with torch.set_grad_enabled(grad), row_major_gradients(model if grad else None):
             yield model
     finally:
         for module, flag in flags:
             module.training = flag
+
+
+@contextmanager
+def row_major_gradients(model: nn.Module | None) -> Iterator[None]:
+    """Hand the instance norms of what runs inside gradients that lie in memory row by row.
+
+    On the CPU PyTorch 2.15 misreads one that lies there channels last, as convolutions with
+    weights in that format give it, where the batch is one image: the gradient behind
+    `torch.nn.functional.instance_norm` is wrong then, without a word. Of norms that are no modules
+    nothing is known here.
+
+    Args:
+        model: The network; None does nothing.
+    """
+    with ExitStack() as stack:
+        for module in [] if model is None else model.modules():
+            if isinstance(module, _InstanceNorm):
+                stack.enter_context(forward_hook(module, _ask_for_rows))
+        yield
+
+
+def _ask_for_rows(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+    if output.requires_grad:
+        output.register_hook(lambda gradient: gradient.contiguous())
 
 
 @contextmanager

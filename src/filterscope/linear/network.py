@@ -57,7 +57,8 @@ class Network:
         """Eval mode, and no parameter asks for gradients, so that only the image's are followed."""
         in_eval = not any(module.training for module in self.paths)
         asking = [tensor for _, tensor in self.tensors if tensor.requires_grad]
-        with nullcontext() if in_eval else evaluating(self.model, grad=True):
+        # gradients are the caller's to switch on: no hooks may stand among what is read
+        with nullcontext() if in_eval else evaluating(self.model):
             try:
                 for tensor in asking:
                     tensor.requires_grad_(False)
