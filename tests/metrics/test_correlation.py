@@ -131,6 +131,15 @@ def test_a_value_equal_to_the_threshold_counts_and_the_next_larger_threshold_los
     assert float(lost) == (0.5 if variant == "all" else 1.0)
 
 
+def test_copies_of_a_filter_reach_the_threshold_one() -> None:
+    copies = normal(1, 37, seed=7) * torch.tensor([[1.0], [0.3], [2.7], [-0.9]])
+    correlation = filter_correlation(copies)
+    assert torch.equal(correlation[:3, :3], torch.ones(3, 3, dtype=torch.float64))
+    assert torch.equal(correlation[3, :3], -torch.ones(3, dtype=torch.float64))
+    assert float(redundancy(correlation, 1.0, "absolute")) == 1.0
+    assert float(redundancy(correlation, 1.0, "off_diagonal")) == 0.5
+
+
 def test_thresholds_keep_their_shape() -> None:
     correlation = filter_correlation(normal(6, 5, seed=6))
     grid = torch.linspace(-1, 1, 6, dtype=torch.float64).reshape(2, 3)

@@ -86,6 +86,15 @@ def test_a_gate_that_tells_no_class_apart_has_no_diagonal() -> None:
     assert gate_similarity(features, labels, answers, torch.ones_like(gate)).diagonal_share_tp == 0
 
 
+def test_equal_gate_rows_are_no_maxima_by_rounding() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for classes in range(2, 12):
+        gate = torch.rand(1, 5 * classes + 2, generator=generator).repeat(classes, 1)
+        features = torch.rand(40, gate.shape[1], generator=generator)
+        labels = torch.arange(40) % classes
+        assert gate_similarity(features, labels, labels, gate).diagonal_share_tp == 0.0
+
+
 def test_the_order_keeps_the_tree_and_shortens_the_way_from_class_to_class() -> None:
     features, labels, answers, gate = samples(num_classes=6)
     found = gate_similarity(features, labels, answers, gate)

@@ -103,6 +103,15 @@ def test_an_identity_gives_the_picture_back(channels, value_range) -> None:
     assert int((painted.int() - pixels.int()).abs().max()) <= (1 if channels == 1 else 0)
 
 
+def test_luminance_beyond_the_range_keeps_the_colour_of_its_end() -> None:
+    network = create_image_network("espcn", random_weights=True, scale=2)
+    pixels = torch.tensor([200, 30, 90], dtype=torch.uint8).reshape(3, 1, 1).repeat(1, 2, 2)
+    for beyond, end in ((1.4, 1.0), (-0.6, 0.0)):
+        painted = [network.finish(torch.full((1, 1, 4, 4), v), pixels) for v in (beyond, end)]
+        assert torch.equal(painted[0], painted[1])
+        assert len(painted[0][:, 0, 0].unique()) > 1
+
+
 def test_sides_are_cut_to_what_the_network_takes() -> None:
     network = create_image_network("fast_style", random_weights=True)
     pixels = random_pixels(11, 18)

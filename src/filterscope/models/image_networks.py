@@ -187,7 +187,8 @@ class ImageNetwork:
         if self.channels == 1:
             colour = rgb_to_ycbcr(cropped.to(values))[None, 1:]
             larger = Bicubic(self.scale, "pil")(colour) if self.scale > 1 else colour
-            values = ycbcr_to_rgb(torch.cat((values, larger[0])))
+            # limited before the colours come in, which would else be washed out
+            values = ycbcr_to_rgb(torch.cat((values.clamp(0, 255), larger[0])))
         return values.round().clamp(0, 255).to(torch.uint8)
 
 

@@ -11,6 +11,8 @@ from filterscope.metrics.functional._rows import scaled_rows
 
 Variant = Literal["all", "off_diagonal", "absolute"]
 
+_ROUNDING = 1e-13  # of a cosine in float64
+
 
 def filter_correlation(weights: Tensor) -> Tensor:
     """Cosine between the weights of every pair of filters.
@@ -20,7 +22,8 @@ def filter_correlation(weights: Tensor) -> Tensor:
             the bias is no part of them.
 
     Returns:
-        (K, K), float64; a filter of zeros has cosine 0 with all others.
+        (K, K), float64; 1 or -1, to the bit, where filters are multiples of each other; a filter
+        of zeros has cosine 0 with all others.
 
     Raises:
         ValueError: Fewer than two dimensions, or non-finite weights.
@@ -41,7 +44,9 @@ def filter_correlation(weights: Tensor) -> Tensor:
     flat = scaled_rows(flat)
     norms = flat.norm(dim=1, keepdim=True)
     unit = flat / torch.where(norms > 0, norms, 1.0)
-    correlation = (unit @ unit.T).clamp(-1, 1) + 0.0  # no negative zeros
+    correlation = unit @ unit.T + 0.0  # no negative zeros
+    # the copies of a filter would else fall short of the threshold 1
+    correlation = torch.where(correlation.abs() > 1 - _ROUNDING, correlation.sign(), correlation)
     return correlation.fill_diagonal_(1.0)
 
 

@@ -13,6 +13,8 @@ from filterscope.metrics.functional._checks import check_classes, check_matrix
 from filterscope.metrics.functional._rows import scaled_rows
 from filterscope.metrics.functional.class_means import class_sums
 
+_ROUNDING = 1e-13  # of a cosine in float64: what differs by less is equal
+
 
 @dataclass(frozen=True, repr=False)
 class GateSimilarity(Brief):
@@ -132,7 +134,7 @@ def _diagonal_share(similarity: Tensor) -> float:
     diagonal = similarity.diagonal()
     others = similarity.clone().fill_diagonal_(-torch.inf).nan_to_num(nan=-torch.inf)
     defined = ~diagonal.isnan()
-    largest = diagonal[defined] > others[defined].amax(dim=1)
+    largest = diagonal[defined] > others[defined].amax(dim=1) + _ROUNDING
     return float(largest.double().mean())
 
 
@@ -184,5 +186,6 @@ def pair_rank(similarity: Tensor, a: int, b: int) -> int:
         raise ValueError(f"`a` and `b` must be two classes, got {a} twice")
     values = similarity.double()
     means = ((values + values.T) / 2).nan_to_num(nan=-torch.inf)
-    above = means[*torch.triu_indices(len(means), len(means), offset=1)] > means[a, b]
+    pairs = means[*torch.triu_indices(len(means), len(means), offset=1)]
+    above = pairs > means[a, b] + _ROUNDING
     return 1 + int(above.sum())
