@@ -176,6 +176,7 @@ def test_the_energy_of_a_larger_map_is_estimated_with_its_error(interpreter_of) 
         (1, {"method": "power"}, ValueError, "`method` must be one of lanczos, block"),
         (1, {"tolerance": 0.0}, ValueError, "`tolerance`"),
         (1, {"tolerance": float("nan")}, ValueError, "`tolerance`"),
+        (5, {"max_products": 8}, ValueError, "room for 5 triplets, got 8, .* there are 4"),
         (1, {"window": (0, 0, 9, 2)}, ValueError, "`window`.*within 8 x 8"),
         (1, {"window": (0, -1, 2, 2)}, ValueError, "`window`"),
         (1, {"window": (0, 0, 0, 2)}, ValueError, "`window`"),

@@ -153,7 +153,8 @@ def singular_triplets(
     Raises:
         TypeError: `k` is no integer.
         ValueError: Several images, `k` below 1 or above the rank of F, a window outside of the
-            picture, an unknown method, or a tolerance that is not positive.
+            picture, an unknown method, a tolerance that is not positive, or too few products
+            for k vectors.
 
     Source: Navarrete Michelini et al., ICCV 2019, section 5; the paper names no solver.
 
@@ -181,6 +182,11 @@ def singular_triplets(
         block=_BLOCK if method == "block" else 1, tolerance=tolerance,
         max_products=max_products, seed=seed,
     )  # fmt: skip
+    if len(found.values) < k:
+        raise ValueError(
+            f"`max_products` must leave room for {k} triplets, got {max_products}, after which "
+            f"there are {len(found.values)}"
+        )
     _check_rank(found, operator.sizes)
     return _measured(interpreter, operator, found, tolerance)
 
