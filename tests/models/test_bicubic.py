@@ -87,6 +87,12 @@ def test_other_scales_are_refused(scale) -> None:
         Bicubic(scale)
 
 
+@pytest.mark.parametrize("scale", [2.5, 2.0, "3", True])
+def test_a_scale_is_a_whole_number(scale) -> None:
+    with pytest.raises(TypeError, match="`scale` must be a whole number"):
+        Bicubic(scale)
+
+
 def test_unknown_kernels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"torch, matlab, pil.*'lanczos'"):
         Bicubic(2, "lanczos")

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from filterscope.core.integers import as_integer
+
 Kernel = Literal["torch", "matlab", "pil"]
 
 _STEEPNESS = -0.5  # of Keys' kernel, in MATLAB and Pillow; torch has -0.75
@@ -24,6 +26,7 @@ class Bicubic(nn.Module):
             one. Antialiasing changes nothing where a picture grows.
 
     Raises:
+        TypeError: A scale that is no integer.
         ValueError: A scale below 2, or an unknown kernel.
 
     Source: Keys, "Cubic convolution interpolation for digital image processing", 1981.
@@ -35,11 +38,14 @@ class Bicubic(nn.Module):
 
     def __init__(self, scale: int, kernel: Kernel = "torch") -> None:
         super().__init__()
-        if scale < 2:
+        whole = as_integer(scale)
+        if whole is None:
+            raise TypeError(f"`scale` must be a whole number, got {scale!r}")
+        if whole < 2:
             raise ValueError(f"`scale` must be at least 2, got {scale}")
         if kernel not in get_args(Kernel):
             raise ValueError(f"`kernel` must be one of {', '.join(get_args(Kernel))}: {kernel!r}")
-        self.scale = scale
+        self.scale = whole
         self.kernel: Kernel = kernel
 
     def forward(self, x: Tensor) -> Tensor:
