@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from filterscope.report.comparison import Comparison, Side
-from filterscope.report.theme import Theme
+from filterscope.report.theme import Theme, legend_name
 
 
 def training_curves(comparison: Comparison, theme: Theme) -> Figure:
@@ -74,6 +74,6 @@ def _plot(axis: Any, side: Side, name: str, color: str, line: str, label: str) -
 
 
 def _band(axis: Any, x: np.ndarray, y: np.ndarray, color: str, line: str, label: str) -> None:
-    axis.plot(x, y.mean(axis=0), line, color=color, linewidth=1.4, label=label)
+    axis.plot(x, y.mean(axis=0), line, color=color, linewidth=1.4, label=legend_name(label))
     if len(y) > 1:
         axis.fill_between(x, y.min(axis=0), y.max(axis=0), color=color, alpha=0.18, linewidth=0)

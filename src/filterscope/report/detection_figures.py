@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from filterscope.evaluation.detection_result import COSINES, Detection
-from filterscope.report.theme import Theme
+from filterscope.report.theme import Theme, legend_name
 
 _LINES = ("-", "--", ":", "-.")
 _CORNER = 0.5, 0.4  # where good detectors differ: detection above, false alarms below
@@ -62,7 +62,7 @@ def _roc_area(axes: Sequence[Axes]) -> tuple[float, float]:
 
 def _curve(axis: Axes, curves: np.ndarray, color: str, line: str, label: str) -> None:
     rates = np.linspace(0, 1, curves.shape[1])
-    axis.plot(rates, curves.mean(0), line, color=color, linewidth=1.4, label=label)
+    axis.plot(rates, curves.mean(0), line, color=color, linewidth=1.4, label=legend_name(label))
     if len(curves) > 1:
         axis.fill_between(rates, curves.min(0), curves.max(0), color=color, alpha=0.15, linewidth=0)
 
@@ -84,7 +84,8 @@ def cosine_figure(found: Mapping[str, Sequence[Detection]], theme: Theme) -> Fig
             for told, line, row in zip(COSINES, _LINES, rows, strict=True):
                 text = f"{label}: {told}" if len(found) > 1 else told
                 axis.plot(
-                    np.arange(1, rows.shape[1] + 1), row, line, linewidth=1.3, label=text,
+                    np.arange(1, rows.shape[1] + 1), row, line, linewidth=1.3,
+                    label=legend_name(text),
                     color=theme.series[i % len(theme.series)],
                 )  # fmt: skip
         axis.set_title(name)

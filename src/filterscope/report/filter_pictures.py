@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from filterscope.linear import SingularTriplets
-from filterscope.report.theme import Theme
+from filterscope.report.theme import FORMULA, Theme
 
 GREY, REACH = 128, 127
 """The value of a pixel that stands for 0, and how far the strongest lies from it."""
@@ -89,7 +89,7 @@ def eigen_figure(
         name = f"v$_{{{k + 1}}}$" if side == "input" else f"s$_{{{k + 1}}}$u$_{{{k + 1}}}$"
         scale = _show(axis, picture)
         note = f"s = {value:.4g}" if side == "output" else f"a = {float(coefficients[k]):.3g}"
-        axis.set_title(f"{name}, {note}\n±{scale:.2g}", fontsize=7.5)
+        axis.set_title(f"{name}, {note}\n±{scale:.2g}", fontsize=7.5, gid=FORMULA)
     figure.suptitle(_convention(side), fontsize=8, color=theme.ink)
     return figure
 

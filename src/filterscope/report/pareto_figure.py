@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from filterscope.report.comparison import Comparison
 from filterscope.report.pareto import SteadyAndRight
-from filterscope.report.theme import Theme
+from filterscope.report.theme import Theme, legend_name
 
 _MARKERS = "osD^v<>Phd"
 _LEVELS = {
@@ -41,7 +41,7 @@ def pareto_figure(comparison: Comparison, found: SteadyAndRight, theme: Theme) -
             x, 100 * y, xerr=spread[0], yerr=spread[1], color=color, elinewidth=0.8,
             marker=_MARKERS[place % len(_MARKERS)], markersize=7, linestyle="none", zorder=3,
             markerfacecolor=color if inside else theme.paper,
-            label=f"{side.label}{' (in the set)' if inside else ''}",
+            label=legend_name(f"{side.label}{' (in the set)' if inside else ''}"),
         )  # fmt: skip
     _steps(axis, [found.points[i] for i in found.members], theme)
     _levels(axis, found, theme)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from filterscope.report.filter_pictures import signed_picture
-from filterscope.report.theme import Theme
+from filterscope.report.theme import Theme, legend_name
 
 REACH = 12
 """How far around the probe rows and columns are shown, in pixels of the input."""
@@ -130,7 +130,7 @@ def curves_figure(
             values = np.asarray(curves, np.float64)
             places = np.arange(first, first + values.shape[1])
             color = theme.series[k % len(theme.series)]
-            axis.plot(places, values.mean(0), color=color, label=name, lw=1.2)
+            axis.plot(places, values.mean(0), color=color, label=legend_name(name), lw=1.2)
             if len(values) > 1:
                 axis.fill_between(
                     places, values.min(0), values.max(0), color=color, alpha=0.18, lw=0

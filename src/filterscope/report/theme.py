@@ -12,6 +12,10 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+FORMULA = "formula"
+"""Mark (`gid`) of the texts that are written in TeX."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +127,32 @@ def render(figure: Callable[[Theme], Figure], theme: Theme, dpi: int = 150) -> b
     }
     with mpl.rc_context(style):
         drawn = figure(theme)
+        _without_formulas(drawn)
         FigureCanvasAgg(drawn)
         file = io.BytesIO()
         drawn.savefig(file, format="png", dpi=dpi)
     return file.getvalue()
+
+
+def legend_name(name: str) -> str:
+    """A name that stands in a legend whatever it is: matplotlib leaves out those with a first _.
+
+    Examples:
+        >>> legend_name("gated"), legend_name("_gated").endswith("_gated")
+        ('gated', True)
+    """
+    return f"\u200b{name}" if name.startswith("_") else name
+
+
+def _without_formulas(drawn: Figure) -> None:
+    """Show dollars in the names of classes and runs as they are; matplotlib takes them for TeX."""
+    for text in drawn.findobj(Text):
+        text.set_parse_math(text.get_gid() == FORMULA)
+    for axes in drawn.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":  # its numbers are formulas
+                for text in axis.findobj(Text):
+                    text.set_parse_math(True)
 
 
 def _png_size(content: bytes) -> tuple[int, int]:

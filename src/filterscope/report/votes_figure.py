@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from filterscope.linear import PixelVotes
 from filterscope.report.pixel_pictures import LABEL_COLORS, signed_scale
-from filterscope.report.theme import Theme
+from filterscope.report.theme import Theme, legend_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,9 @@ def votes_figure(columns: Sequence[Column], classes: Sequence[str], theme: Theme
         axes[row, 0].set_ylabel(told)
     for axis in axes.flat:
         _bare(axis)
-    handles = [Patch(color=color, label=classes[label]) for label, color in colors.items()]
+    handles = [
+        Patch(color=color, label=legend_name(classes[label])) for label, color in colors.items()
+    ]
     figure.legend(handles=handles, loc="outside right lower", fontsize=7)
     return figure
 
