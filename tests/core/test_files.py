@@ -326,3 +326,18 @@ def test_leftovers_of_a_kill_are_told_from_other_files_and_removed(tmp_path: Pat
     remove_leftovers(tmp_path / "a.bin")
     assert sorted(names_in(tmp_path)) == sorted(kept)
     remove_leftovers(tmp_path / "absent" / "a.bin")
+
+
+def test_ctrl_c_just_after_the_file_was_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Path.open
+
+    def interrupted(path: Path, *arguments: Any) -> None:
+        made(path, *arguments).close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a.txt"):
+        pass
+    assert not list(tmp_path.iterdir())

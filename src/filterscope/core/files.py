@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,14 +42,13 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         'whole'
     """
     path = Path(path)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_LEFT, dir=path.parent)
-    temporary = Path(name)
+    # named before it is made: Ctrl-C may come at any time
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_LEFT}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException as error:
         with suppress(OSError):
@@ -113,12 +113,6 @@ def refuse_unwritable(folder: str | Path) -> None:
             return
     except OSError as error:
         raise PermissionError(f"{there} cannot be written to ({error.strerror})") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_text(path: str | Path, text: str) -> None:
