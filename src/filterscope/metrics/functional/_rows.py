@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+ROUNDING = 1e-13
+"""Of a cosine in float64: what differs by less is equal."""
+
 
 def scaled_rows(matrix: Tensor) -> Tensor:
     """Divide rows by their largest entry where its square would vanish or overflow in float64.

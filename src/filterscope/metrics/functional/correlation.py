@@ -7,11 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from filterscope.metrics.functional._rows import scaled_rows
+from filterscope.metrics.functional._rows import ROUNDING, scaled_rows
 
 Variant = Literal["all", "off_diagonal", "absolute"]
-
-_ROUNDING = 1e-13  # of a cosine in float64
 
 
 def filter_correlation(weights: Tensor) -> Tensor:
@@ -46,7 +44,7 @@ def filter_correlation(weights: Tensor) -> Tensor:
     unit = flat / torch.where(norms > 0, norms, 1.0)
     correlation = unit @ unit.T + 0.0  # no negative zeros
     # the copies of a filter would else fall short of the threshold 1
-    correlation = torch.where(correlation.abs() > 1 - _ROUNDING, correlation.sign(), correlation)
+    correlation = torch.where(correlation.abs() > 1 - ROUNDING, correlation.sign(), correlation)
     return correlation.fill_diagonal_(1.0)
 
 

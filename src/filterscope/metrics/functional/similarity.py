@@ -10,10 +10,8 @@ from torch import Tensor
 
 from filterscope.core.brief import Brief
 from filterscope.metrics.functional._checks import check_classes, check_matrix
-from filterscope.metrics.functional._rows import scaled_rows
+from filterscope.metrics.functional._rows import ROUNDING, scaled_rows
 from filterscope.metrics.functional.class_means import class_sums
-
-_ROUNDING = 1e-13  # of a cosine in float64: what differs by less is equal
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,7 +132,7 @@ def _diagonal_share(similarity: Tensor) -> float:
     diagonal = similarity.diagonal()
     others = similarity.clone().fill_diagonal_(-torch.inf).nan_to_num(nan=-torch.inf)
     defined = ~diagonal.isnan()
-    largest = diagonal[defined] > others[defined].amax(dim=1) + _ROUNDING
+    largest = diagonal[defined] > others[defined].amax(dim=1) + ROUNDING
     return float(largest.double().mean())
 
 
@@ -187,5 +185,5 @@ def pair_rank(similarity: Tensor, a: int, b: int) -> int:
     values = similarity.double()
     means = ((values + values.T) / 2).nan_to_num(nan=-torch.inf)
     pairs = means[*torch.triu_indices(len(means), len(means), offset=1)]
-    above = pairs > means[a, b] + _ROUNDING
+    above = pairs > means[a, b] + ROUNDING
     return 1 + int(above.sum())
